@@ -1,0 +1,202 @@
+"""Decoding bundles into a spool: the part of an ingest that runs in many processes, here or on a cluster.
+
+Rows are spooled as Parquet per kind by the process that made them: sending rows between processes costs more than decoding them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from torus_assets.clients.object_store import ObjectStore
+from torus_assets.xapi import parse, tables
+
+READERS = 16  # objects asked for at once by one process, of a remote store
+AHEAD_BYTES = 48 << 20  # fetched but not yet decoded, per process
+WHOLE_BYTES = 16 << 20  # larger objects are read as a stream, in blocks
+FLUSH_BYTES = 24 << 20  # of line bytes per spool file: about twice that in rows
+
+SPOOL_PLACE = (
+    pa.field("event_hash", pa.binary(32)),
+    pa.field("bundle_no", pa.int32()),
+    pa.field("source_line", pa.int32()),
+)
+REFUSED = pa.schema(
+    [*SPOOL_PLACE, pa.field("reason", pa.string()), pa.field("detail", pa.string()), pa.field("raw", pa.binary()), pa.field("raw_bytes", pa.int64())]
+)
+PLACE_COLUMNS = len(tables.PLACE)
+
+
+class Task(NamedTuple):
+    """One bundle to read."""
+
+    no: int  # its number in the plan, in key order
+    key: str
+    section: int | None
+    bytes: int
+
+
+class BundleRead(NamedTuple):
+    """What one bundle held."""
+
+    no: int
+    etag: str
+    last_modified: str  # ISO
+    bytes: int
+    lines: int
+    blank: int
+
+
+class BundleGone(FileNotFoundError):
+    """An object of the plan is no longer there."""
+
+
+def spool_schema(kind: str) -> pa.Schema:
+    """Columns of a spool file of the kind: hash and place in short, then the table's own."""
+    if kind == "quarantined":
+        return REFUSED
+    return pa.schema([*SPOOL_PLACE, *(column.arrow for column in tables.BY_KIND[kind].columns[PLACE_COLUMNS:])])
+
+
+SCHEMAS = {kind: spool_schema(kind) for kind in (*tables.EVENT_KINDS, "quarantined")}
+
+
+class Spool:
+    """Rows on their way to disk, a list per kind; a file per kind whenever enough bytes have come in."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._bytes = 0
+        self._files = 0
+
+    def add(self, no: int, parsed: parse.Parsed, size: int) -> None:
+        rows = self._rows
+        for kind, digest, line, row in parsed.events:
+            rows.setdefault(kind, []).append((digest, no, line, *row))
+        for reason, detail, digest, line, raw, raw_bytes in parsed.refusals:
+            rows.setdefault("quarantined", []).append((digest, no, line, reason, detail, raw, raw_bytes))
+        self._bytes += size
+        if self._bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        for kind, rows in self._rows.items():
+            schema = SCHEMAS[kind]
+            columns = [pa.array(values, type=field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)]
+            pq.write_table(
+                pa.Table.from_arrays(columns, schema=schema),
+                self._folder / f"{kind}-{self._name}-{self._files:05d}.parquet",
+                compression="lz4",
+                use_dictionary=False,
+                write_statistics=False,
+            )
+        self._files += 1
+        self._rows.clear()
+        self._bytes = 0
+
+
+def decode(store: ObjectStore, tasks: Sequence[Task], folder: Path, name: str, max_line_bytes: int) -> list[BundleRead]:
+    """Reads the bundles, in order, and spools their lines under `folder` in files that carry `name`.
+
+    Memory is bounded by `AHEAD_BYTES`, `FLUSH_BYTES` of lines as rows, and one line.
+
+    Raises:
+        BundleGone: an object is not there any more; the key is in the message.
+    """
+    spool = Spool(folder, name)
+    reads: list[BundleRead] = []
+    for task, fetched in _fetched(store, tasks):
+        if fetched is None:
+            reads.append(_streamed(store, task, spool, max_line_bytes))
+            continue
+        parsed = parse.parse(fetched.body, task.section, max_line_bytes)
+        spool.add(task.no, parsed, len(fetched.body))
+        reads.append(_read(task, fetched.etag, fetched.last_modified, len(fetched.body), parsed.lines, parsed.blank))
+    spool.flush()
+    return reads
+
+
+def _read(task: Task, etag: str, last_modified: datetime, size: int, lines: int, blank: int) -> BundleRead:
+    return BundleRead(task.no, etag, last_modified.isoformat(), size, lines, blank)
+
+
+def _get(store: ObjectStore, task: Task) -> Any:
+    try:
+        return store.get(task.key)
+    except FileNotFoundError:
+        raise BundleGone(f"{store.uri(task.key)}: the object is gone since it was listed; run the ingest again") from None
+
+
+def _fetched(store: ObjectStore, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
+    """Each task with its object, or None when the object is so large that it has to be streamed."""
+    if store.is_local:  # a local file is read in less time than a thread takes over
+        yield from ((task, _get(store, task) if task.bytes <= WHOLE_BYTES else None) for task in tasks)
+        return
+    waiting: deque[tuple[Task, Future[Any] | None]] = deque()
+    ahead = 0
+    with ThreadPoolExecutor(READERS) as readers:
+        try:
+            for task in tasks:
+                large = task.bytes > WHOLE_BYTES
+                waiting.append((task, None if large else readers.submit(_get, store, task)))
+                ahead += 0 if large else task.bytes
+                while len(waiting) > 2 * READERS or (ahead > AHEAD_BYTES and waiting):
+                    done, future = waiting.popleft()
+                    ahead -= 0 if future is None else done.bytes
+                    yield done, future.result() if future else None
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result() if future else None
+        finally:
+            for _, future in waiting:
+                if future:
+                    future.cancel()
+
+
+BATCH_LINES = 1000  # of a streamed object, parsed together
+
+
+def _streamed(store: ObjectStore, task: Task, spool: Spool, max_line_bytes: int) -> BundleRead:
+    """A large object, block by block; its lines are numbered as if it had been read whole."""
+    try:
+        stream = store.stream(task.key)
+    except FileNotFoundError:
+        raise BundleGone(f"{store.uri(task.key)}: the object is gone since it was listed; run the ingest again") from None
+    size = lines = blank = numbered = 0
+    for batch in _batches(parse.streamed_lines(stream.chunks, max_line_bytes)):
+        parsed = parse.parse_lines(batch, task.section, max_line_bytes)
+        moved = parse.Parsed(
+            [event._replace(line=event.line + numbered) for event in parsed.events],
+            [refusal._replace(line=refusal.line + numbered) for refusal in parsed.refusals],
+            parsed.lines,
+            parsed.blank,
+        )
+        length = sum(line.length if isinstance(line, parse.OverLong) else len(line) for line in batch)
+        spool.add(task.no, moved, min(length, FLUSH_BYTES))
+        size += length
+        lines += parsed.lines
+        blank += parsed.blank
+        numbered += parsed.lines - parsed.blank
+    return _read(task, stream.etag, stream.last_modified, task.bytes, lines, blank)
+
+
+def _batches(lines: Iterable[bytes | parse.OverLong]) -> Iterator[list[bytes | parse.OverLong]]:
+    batch: list[bytes | parse.OverLong] = []
+    held = 0
+    for line in lines:
+        batch.append(line)
+        held += 0 if isinstance(line, parse.OverLong) else len(line)
+        if len(batch) >= BATCH_LINES or held >= WHOLE_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,31 @@
+"""A decoding process: one JSON line in per batch of bundles, one JSON line out with what they held."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from torus_assets.clients.object_store import open_store
+from torus_assets.engine.decode import BundleGone, Task, decode
+
+
+def main() -> None:
+    """Serves until standard input closes."""
+    url, folder, max_line_bytes = sys.argv[1:4]
+    store = open_store(url)
+    for message in sys.stdin:
+        number, batch = json.loads(message)
+        try:
+            reads = decode(store, [Task(*task) for task in batch], Path(folder), f"w{number:05d}", int(max_line_bytes))
+            answer: tuple[str, object] = ("read", reads)
+        except BundleGone as gone:
+            answer = ("gone", str(gone))
+        except Exception as error:  # the boundary of the process: the parent raises it again
+            answer = ("failed", f"{type(error).__name__}: {error}")
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""The lake: one Delta table that holds what became of every line and every bundle of a day.
+
+`TORUS_LAKE_URL/xapi/statements` is partitioned by `upload_date` and `kind`; each file holds one kind and only its columns. A day
+changes in one commit that carries the day as its transaction id, so that two commits of one day from the same snapshot cannot
+both succeed (plain appends would, and so would two overwrites of an empty day: seen).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import deltalake
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from torus_assets.clients.object_store import ObjectStore, open_store, storage_options
+from torus_assets.xapi import tables
+
+TABLE = "xapi/statements"
+PARTITION_BY = ["upload_date", "kind"]
+STATISTICS = ("section_id", "timestamp")  # the columns readers skip files by
+
+
+class DayChanged(Exception):
+    """Somebody else committed this day since the snapshot it was planned on: plan again."""
+
+
+class LakeMissing(FileNotFoundError):
+    """There is no lake table yet: nothing was ingested under this URL."""
+
+
+class DayFile(NamedTuple):
+    """One Parquet file of the table: its place, and what it holds."""
+
+    path: str  # relative to the table's root
+    day: date
+    kind: str
+    rows: int
+    bytes: int
+
+
+class Snapshot:
+    """One pinned version of the table: what it says does not change while others write."""
+
+    def __init__(self, url: str, delta: DeltaTable) -> None:
+        self.url = url
+        self.delta = delta
+        self.version = delta.version()
+        self._files = _files(delta)
+
+    def files(self, *, kinds: Iterable[str] | None = None, first: date | None = None, last: date | None = None) -> list[DayFile]:
+        """Files of the given kinds (all) and days (all, both ends included), in order of day, kind and path."""
+        wanted = None if kinds is None else frozenset(kinds)
+        return [
+            f
+            for f in self._files
+            if (wanted is None or f.kind in wanted) and (first is None or f.day >= first) and (last is None or f.day <= last)
+        ]
+
+    def days(self) -> list[date]:
+        return sorted({f.day for f in self._files})
+
+    def transaction_version(self, day: date) -> int:
+        """How many commits the day has seen; 0 when none."""
+        return self.delta.transaction_version(day.isoformat()) or 0
+
+    @contextmanager
+    def local(self, files: Iterable[DayFile], scratch: Path) -> Iterator[list[Path]]:
+        """The files as local paths, in the same order; a remote lake's are fetched into `scratch` and removed afterwards."""
+        store = open_store(self.url)
+        if store.is_local:
+            yield [store.path(f.path) for f in files]
+            return
+        folder = scratch / f"lake-{uuid.uuid4().hex}"
+        folder.mkdir(parents=True)
+        try:
+            yield [_fetched(store, f, folder) for f in files]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def scan(self, table: str, first: date | None = None, last: date | None = None) -> pl.LazyFrame:
+        """Rows of one table (e.g. `part_attempts`) with their `upload_date` and `kind`, read lazily."""
+        declared = tables.BY_NAME[table]
+        files = self.files(kinds=[declared.kind], first=first, last=last)
+        partition = pl.Schema({"upload_date": pl.Date(), "kind": pl.String()})
+        if not files:
+            empty = pa.schema([*(column.arrow for column in tables.PARTITION_COLUMNS), *declared.schema])
+            return pl.LazyFrame(pl.from_arrow(empty.empty_table()))  # pyright: ignore[reportArgumentType]
+        return pl.scan_parquet(
+            [f"{self.url}/{f.path}" if "://" in self.url and not self.url.startswith("file://") else open_store(self.url).path(f.path) for f in files],
+            hive_partitioning=True,
+            hive_schema=partition,
+            storage_options=storage_options(self.url) or None,
+            missing_columns="insert",
+        )
+
+    def ledger(self, first: date | None = None, last: date | None = None) -> pl.DataFrame:
+        """The `bundle` rows of the days: one per object read."""
+        return self.scan("bundles", first, last).collect()
+
+    def held(self, first: date | None = None, last: date | None = None) -> list[date]:
+        """Days whose quarantined share passed the limit when they were last committed."""
+        found = self.scan("bundles", first, last).filter(pl.col("held")).select("upload_date").unique().collect()
+        return sorted(found["upload_date"].to_list())
+
+
+def _fetched(store: ObjectStore, file: DayFile, folder: Path) -> Path:
+    target = folder / file.path.replace("/", "__")
+    with target.open("wb") as out:
+        for block in store.stream(file.path).chunks:
+            out.write(block)
+    return target
+
+
+def _files(delta: DeltaTable) -> list[DayFile]:
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    if not actions.num_rows:
+        return []
+    columns = actions.select(["path", "partition.upload_date", "partition.kind", "num_records", "size_bytes"]).to_pydict()
+    return sorted(map(DayFile, *columns.values()), key=lambda f: (f.day, f.kind, f.path))
+
+
+class Lake:
+    """The table under one lake URL. Opening it reads nothing; each snapshot reads the log anew."""
+
+    def __init__(self, url: str) -> None:
+        self.root = url.rstrip("/")
+        self.url = f"{self.root}/{TABLE}"
+
+    def snapshot(self) -> Snapshot:
+        """The newest version.
+
+        Raises:
+            LakeMissing: nothing was ever committed here.
+        """
+        try:
+            return Snapshot(self.url, self._open())
+        except TableNotFoundError:
+            raise LakeMissing(f"no lake at {self.url}: run `torus ingest` first") from None
+
+    def _open(self) -> DeltaTable:
+        return DeltaTable(self._uri, storage_options=storage_options(self.url) or None)
+
+    @property
+    def _uri(self) -> str:
+        store = open_store(self.url)
+        return str(store.path("_").parent) if store.is_local else self.url
+
+    def ensure(self) -> Snapshot:
+        """The newest version, of a table that is made now if there is none; safe when several do it at once."""
+        try:
+            return self.snapshot()
+        except LakeMissing:
+            DeltaTable.create(
+                self._uri,
+                schema=deltalake.Schema.from_arrow(tables.lake_schema()),
+                mode="ignore",
+                partition_by=PARTITION_BY,
+                name="statements",
+                description="What became of every line and every bundle of Torus' xAPI uploads, by upload day.",
+                configuration={"delta.dataSkippingStatsColumns": ",".join(STATISTICS)},
+                storage_options=storage_options(self.url) or None,
+            )
+            return self.snapshot()
+
+    def place(self, parquet: Path, day: date, kind: str) -> AddAction:
+        """Puts a Parquet file where the table wants it; it counts from the commit on that carries the returned action."""
+        path = f"upload_date={day.isoformat()}/kind={kind}/{uuid.uuid4().hex}.parquet"
+        metadata = pq.read_metadata(parquet)
+        size = parquet.stat().st_size
+        open_store(self.url).put(path, parquet)
+        return AddAction(
+            path=path,
+            size=size,
+            partition_values={"upload_date": day.isoformat(), "kind": kind},
+            modification_time=int(datetime.now(UTC).timestamp() * 1000),
+            data_change=True,
+            stats=json.dumps(_statistics(metadata)),
+        )
+
+    def commit(self, snapshot: Snapshot, day: date, added: Sequence[AddAction], replaced: Iterable[DayFile], *, rewrite: bool) -> int:
+        """One commit for the day: `added` comes in, and of the day's files `replaced` goes out. Returns the new version.
+
+        Args:
+            snapshot: what the change was planned on.
+            rewrite: the whole day is replaced (`replaced` is not looked at).
+
+        Raises:
+            DayChanged: the day was committed by somebody else since the snapshot.
+        """
+        filters = [("upload_date", "=", day.isoformat())]
+        gone = list(replaced)
+        kinds = {f.kind for f in gone}
+        if not rewrite and kinds:
+            [kind] = kinds  # only the ledger is ever replaced alone
+            filters.append(("kind", "=", kind))
+        transaction = Transaction(day.isoformat(), snapshot.transaction_version(day) + 1)
+        actions: list[AddAction | RemoveAction] = list(added)
+        try:
+            snapshot.delta.create_write_transaction(
+                actions,
+                "overwrite" if rewrite or gone else "append",
+                snapshot.delta.schema(),
+                PARTITION_BY,
+                filters if rewrite or gone else None,
+                commit_properties=CommitProperties(
+                    app_transactions=[transaction], custom_metadata={"day": day.isoformat(), "writer": "torus"}
+                ),
+            )
+        except CommitFailedError as error:
+            raise DayChanged(f"{day}: {str(error).splitlines()[0]}") from None
+        return snapshot.delta.version()
+
+    def vacuum(self, keep: timedelta, *, dry_run: bool) -> list[str]:
+        """Removes files that no version younger than `keep` needs, files of killed ingests included. Returns their paths."""
+        hours = int(keep.total_seconds() // 3600)
+        return self._open().vacuum(retention_hours=hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
+
+
+def _statistics(metadata: Any) -> dict[str, Any]:
+    """Delta's per-file statistics, from the Parquet footer."""
+    names = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+    lows: dict[str, Any] = {}
+    highs: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for name in STATISTICS:
+        if name not in names:
+            continue
+        groups = [metadata.row_group(g).column(names[name]).statistics for g in range(metadata.num_row_groups)]
+        if groups and all(g is not None and g.has_min_max and g.has_null_count for g in groups):
+            lows[name] = _plain(min(g.min for g in groups))
+            highs[name] = _plain(max(g.max for g in groups), up=True)
+            nulls[name] = sum(g.null_count for g in groups)
+    return {"numRecords": metadata.num_rows, "minValues": lows, "maxValues": highs, "nullCount": nulls}
+
+
+def _plain(value: Any, *, up: bool = False) -> Any:
+    """A statistic as Delta writes it: times in milliseconds, the upper bound rounded up."""
+    if not isinstance(value, datetime):
+        return value
+    millisecond = value.microsecond // 1000 * 1000
+    cut = value.replace(microsecond=millisecond)
+    if up and cut != value:
+        cut += timedelta(milliseconds=1)
+    return cut.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{cut.microsecond // 1000:03d}Z"

@@ -1,0 +1,278 @@
+"""Settling a day: which occurrence of each event survives, and the sorted files and ledger rows that come of it.
+
+DuckDB does it out of core over the spool and the day's existing lines. Bundles of the day carry numbers in the order of their keys,
+so the smallest (bundle, line) of one hash is the survivor: a rule, not a matter of arrival.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from torus_assets.xapi import tables
+from torus_assets.xapi.tables import BY_KIND, EVENT_KINDS, PLACE
+
+ROW_GROUP_ROWS = 40_000  # 1.2 kB rows: 50 MB before compression, the unit in which readers skip
+LINES = (*EVENT_KINDS, "quarantined")
+LINE_SHIFT = 32  # position = bundle number << 32 | line
+
+
+class DayBundle(NamedTuple):
+    """A bundle of the day, read now or kept as it is."""
+
+    no: int
+    key: str
+    source_file: str
+    etag: str
+    uploaded_at: Any
+    last_modified: Any
+    section: int | None
+    category: str
+    bytes: int
+    lines: int
+    blank: int
+    read: bool  # now; else the lake has its lines
+
+
+class Displaced(Exception):
+    """An increment's newcomer would displace a survivor: the day has to be rebuilt."""
+
+
+class ContentNeeded(Exception):
+    """Lines kept as duplicates became survivors: their bundles have to be read again. `keys` names them."""
+
+    def __init__(self, keys: frozenset[str]) -> None:
+        super().__init__(f"{len(keys)} bundles hold lines that now survive")
+        self.keys = keys
+
+
+class Settled(NamedTuple):
+    """Files of the day by kind, and its ledger rows (as the lake's `bundle` columns) without `held`."""
+
+    files: dict[str, list[Path]]
+    ledger: pa.Table
+
+
+def settle(
+    spool: Path,
+    out: Path,
+    bundles: Sequence[DayBundle],
+    existing: dict[str, list[Path]],
+    *,
+    append: bool,
+    memory_mb: int,
+    threads: int,
+) -> Settled:
+    """Writes the day's files under `out`.
+
+    Args:
+        spool: spool files of the bundles read now.
+        out: an empty folder.
+        bundles: every bundle of the day after this ingest, numbered in key order.
+        existing: the day's files in the lake, by kind, as local paths.
+        append: existing lines stay where they are (increment); else they are written again with the new ones.
+
+    Raises:
+        Displaced, ContentNeeded: see there; nothing was written that counts.
+    """
+    with duckdb.connect() as con:
+        con.execute("SET memory_limit = $m", {"m": f"{memory_mb}MB"})
+        con.execute("SET threads = $n", {"n": threads})
+        con.execute("SET temp_directory = $t", {"t": str(out / "duckdb")})
+        con.execute("SET preserve_insertion_order = false")
+        con.execute("SET TimeZone = 'UTC'")
+        day = _Day(con, spool, out, existing, append)
+        day.number(bundles)
+        day.collect_lines()
+        day.find_losers()
+        files = {kind: day.write(kind) for kind in LINES}
+        files["duplicate"] = day.write_duplicates()
+        return Settled({kind: paths for kind, paths in files.items() if paths}, day.ledger())
+
+
+class _Day:
+    """The steps of one settlement over one connection."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, spool: Path, out: Path, existing: dict[str, list[Path]], append: bool) -> None:
+        self.con = con
+        self.out = out
+        self.append = append
+        self.existing = {kind: [str(path) for path in paths] for kind, paths in existing.items()}
+        self.spooled = {kind: sorted(str(path) for path in spool.glob(f"{kind}-*.parquet")) for kind in LINES}
+
+    def number(self, bundles: Sequence[DayBundle]) -> None:
+        columns = list(zip(*bundles, strict=True))
+        time = pa.timestamp("us", tz="UTC")
+        types = [pa.int32(), *[pa.string()] * 3, time, time, pa.int64(), pa.string(), *[pa.int64()] * 3, pa.bool_()]
+        frame = pa.table([pa.array(values, type=kind) for values, kind in zip(columns, types, strict=True)], names=list(DayBundle._fields))
+        self.con.register("frame", frame)
+        self.con.execute("CREATE TABLE bundles AS SELECT * FROM frame")
+        self.con.unregister("frame")
+
+    def collect_lines(self) -> None:
+        """Every non-blank line of the day in a narrow table: hash, position, and what the ledger counts."""
+        self.con.execute(
+            "CREATE TABLE lines (event_hash BLOB, position BIGINT, kind VARCHAR, reason VARCHAR, coerced VARCHAR, moved BOOLEAN, is_new BOOLEAN)"
+        )
+        for kind in LINES:
+            self._collect(kind, self.spooled[kind], is_new=True)
+        for kind in (*LINES, *(() if self.append else ("duplicate",))):
+            self._collect(kind, self.existing.get(kind, []), is_new=False)
+
+    def _collect(self, kind: str, paths: list[str], *, is_new: bool) -> None:
+        if not paths:
+            return
+        is_event = kind in EVENT_KINDS
+        reason = "l.reason" if kind == "quarantined" else "NULL"
+        coerced, moved = ("l.coerced", "l.section_id IS DISTINCT FROM b.section") if is_event else ("NULL", "false")
+        if is_new:
+            hash_, join = "l.event_hash", "b.no = l.bundle_no"
+        else:
+            hash_, join = "unhex(l.event_hash)", "b.source_file = l.source_file AND NOT b.read"
+        only_met = "WHERE unhex(l.event_hash) IN (SELECT event_hash FROM lines WHERE is_new)" if self.append and not is_new else ""
+        self.con.execute(
+            f"INSERT INTO lines SELECT {hash_}, (b.no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT, $kind, {reason}, {coerced}, {moved}, $new "
+            f"FROM read_parquet($paths) l JOIN bundles b ON {join} {only_met}",
+            {"kind": kind, "paths": paths, "new": is_new},
+        )
+
+    def find_losers(self) -> None:
+        """Lines whose event survives at a smaller position."""
+        self.con.execute(
+            "CREATE TABLE repeated AS SELECT event_hash, min(position) AS survivor FROM lines GROUP BY event_hash HAVING count(*) > 1"
+        )
+        self.con.execute(
+            "CREATE TABLE losers AS SELECT l.position, l.is_new, l.kind, l.event_hash FROM lines l JOIN repeated r USING (event_hash) "
+            "WHERE l.position <> r.survivor"
+        )
+        if self.append:
+            if self._one("SELECT count(*) FROM losers WHERE NOT is_new"):
+                raise Displaced
+            return
+        orphans = self.con.execute(
+            f"SELECT DISTINCT b.key FROM lines l JOIN bundles b ON b.no = l.position >> {LINE_SHIFT} "
+            "WHERE l.kind = 'duplicate' AND l.position NOT IN (SELECT position FROM losers)"
+        ).fetchall()
+        if orphans:
+            raise ContentNeeded(frozenset(key for (key,) in orphans))
+
+    def _one(self, query: str) -> Any:
+        row = self.con.execute(query).fetchone()
+        return None if row is None else row[0]
+
+    def write(self, kind: str) -> list[Path]:
+        """The surviving lines of one kind, sorted by section, time and hash, as Parquet."""
+        parts = [part for part in (self._new_rows(kind), self._kept_rows(kind)) if part]
+        if not parts:
+            return []
+        order = "section_id, timestamp, event_hash" if kind in EVENT_KINDS else "section_id, source_file, source_line"
+        return self._copy(kind, f"{' UNION ALL '.join(parts)} ORDER BY {order}")
+
+    def _new_rows(self, kind: str) -> str:
+        if not self.spooled[kind]:
+            return ""
+        columns = ", ".join(
+            "b.section AS section_id" if kind == "quarantined" and c.name == "section_id" else f"l.{c.name}" for c in BY_KIND[kind].columns[len(PLACE) :]
+        )
+        return (
+            f"SELECT lower(hex(l.event_hash)) AS event_hash, b.source_file, b.etag AS source_etag, l.source_line::BIGINT AS source_line, b.uploaded_at, {columns} "
+            f"FROM read_parquet({_list(self.spooled[kind])}) l JOIN bundles b ON b.no = l.bundle_no "
+            f"WHERE ((l.bundle_no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT) NOT IN (SELECT position FROM losers)"
+        )
+
+    def _kept_rows(self, kind: str) -> str:
+        paths = self.existing.get(kind, [])
+        if self.append or not paths:
+            return ""
+        columns = ", ".join(f"l.{c.name}" for c in BY_KIND[kind].columns)
+        return (
+            f"SELECT {columns} FROM read_parquet({_list(paths)}) l JOIN bundles b ON b.source_file = l.source_file AND NOT b.read "
+            f"WHERE ((b.no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT) NOT IN (SELECT position FROM losers)"
+        )
+
+    def write_duplicates(self) -> list[Path]:
+        kept = "" if not self.append else "WHERE d.is_new"
+        return self._copy(
+            "duplicate",
+            "SELECT lower(hex(d.event_hash)) AS event_hash, b.source_file, b.etag AS source_etag, d.position & 4294967295 AS source_line, b.uploaded_at, "
+            f"b.section AS section_id FROM losers d JOIN bundles b ON b.no = d.position >> {LINE_SHIFT} {kept} ORDER BY section_id, source_file, source_line",
+        )
+
+    def _copy(self, kind: str, query: str) -> list[Path]:
+        path = self.out / f"{kind}.parquet"
+        rows = self.con.execute(
+            f"COPY ({query}) TO {_quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        ).fetchone()
+        return [path] if rows is not None and rows[0] else []
+
+    def ledger(self) -> pa.Table:
+        """Ledger rows of the bundles read now (increment) or of all (rebuild): every line has exactly one fate."""
+        which = "WHERE b.read" if self.append else ""
+        self.con.execute(
+            f"CREATE TABLE fates AS SELECT (l.position >> {LINE_SHIFT})::INTEGER AS no, l.coerced, l.moved, l.reason, "
+            "CASE WHEN o.position IS NOT NULL THEN 'duplicate' ELSE l.kind END AS fate FROM lines l LEFT JOIN losers o USING (position) "
+            + ("WHERE l.is_new" if self.append else "")
+        )
+        return self.con.execute(
+            f"""
+            WITH counted AS (
+                SELECT no, count(*) FILTER (fate NOT IN ('duplicate', 'quarantined')) AS rows, count(*) FILTER (fate = 'duplicate') AS duplicates,
+                       count(*) FILTER (fate = 'quarantined') AS quarantined,
+                       count(*) FILTER (moved AND fate NOT IN ('duplicate', 'quarantined')) AS section_mismatches
+                FROM fates GROUP BY no),
+            kinds AS (SELECT no, {_counts("fate")} AS text FROM (SELECT no, fate, count(*) AS n FROM fates
+                      WHERE fate NOT IN ('duplicate', 'quarantined') GROUP BY ALL) GROUP BY no),
+            reasons AS (SELECT no, {_counts("reason")} AS text FROM (SELECT no, reason, count(*) AS n FROM fates WHERE fate = 'quarantined' GROUP BY ALL)
+                        GROUP BY no),
+            nulled AS (SELECT no, {_counts("field")} AS text FROM (SELECT no, field, count(*) AS n FROM (SELECT no, unnest(string_split(coerced, ',')) AS field
+                       FROM fates WHERE coerced IS NOT NULL AND fate NOT IN ('duplicate', 'quarantined')) GROUP BY ALL) GROUP BY no)
+            SELECT b.key, b.source_file, b.etag AS source_etag, b.uploaded_at, b.last_modified, b.section AS section_id, b.category, b.bytes, b.lines, b.blank,
+                   coalesce(c.rows, 0) AS rows, coalesce(c.duplicates, 0) AS duplicates, coalesce(c.quarantined, 0) AS quarantined, 0::BIGINT AS forgotten,
+                   coalesce(k.text, '{{}}') AS rows_by_kind, coalesce(r.text, '{{}}') AS quarantined_by_reason, coalesce(n.text, '{{}}') AS coerced,
+                   coalesce(c.section_mismatches, 0) AS section_mismatches, {tables.PARSER_VERSION}::BIGINT AS parser_version
+            FROM bundles b LEFT JOIN counted c USING (no) LEFT JOIN kinds k USING (no) LEFT JOIN reasons r USING (no) LEFT JOIN nulled n USING (no)
+            {which} ORDER BY b.no
+            """
+        ).to_arrow_table()
+
+
+def _counts(name: str) -> str:
+    """SQL for a JSON object of counts, keys in order: the same counts give the same text."""
+    return f"'{{' || string_agg('\"' || {name} || '\":' || n, ',' ORDER BY {name}) || '}}'"
+
+
+def _quoted(text: str) -> str:
+    """A path of our own as an SQL string: COPY takes no parameter there."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _list(paths: list[str]) -> str:
+    return "[" + ", ".join(map(_quoted, paths)) + "]"
+
+
+def add_up(ledger: pa.Table) -> dict[str, Any]:
+    """Counts of the day over its ledger rows, in the form `torus ingest --json` gives them (zero counts left out of the maps)."""
+    total = {name: sum(ledger.column(name).to_pylist()) for name in ("lines", "blank", "duplicates", "forgotten")}
+
+    def merged(column: str) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        for text in ledger.column(column).to_pylist():
+            for name, count in json.loads(text).items():
+                sums[name] = sums.get(name, 0) + count
+        return dict(sorted(sums.items()))
+
+    return {
+        "bundles": ledger.num_rows,
+        "lines": total["lines"],
+        "blank": total["blank"],
+        "rows": merged("rows_by_kind"),
+        "duplicates": total["duplicates"],
+        "quarantined": merged("quarantined_by_reason"),
+        "forgotten": total["forgotten"],
+        "coerced": merged("coerced"),
+    }

@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from torus_assets.clients.object_store import (
     STREAM_BYTES,
     TEMPORARY_FOLDER,
     Fetched,
+    Names,
     ObjectInfo,
     ObjectStore,
     PutMode,
@@ -34,13 +36,15 @@ class FolderStore(ObjectStore):
     """Objects under ``root``. Atomic against kills; not flushed to disk, so not against power loss."""
 
     is_local = True
+    bucket = None
+    prefix = ""
 
     def __init__(self, root: str) -> None:
         self.root = root
         self.url = Path(root).as_uri()
         self._base = root.rstrip("/") + "/"
 
-    def __reduce__(self) -> tuple[type["FolderStore"], tuple[str]]:
+    def __reduce__(self) -> tuple[type[FolderStore], tuple[str]]:
         return FolderStore, (self.root,)
 
     def __repr__(self) -> str:
@@ -62,7 +66,7 @@ class FolderStore(ObjectStore):
 
     def stream(self, key: str, chunk_bytes: int = STREAM_BYTES) -> Streamed:
         descriptor, status = self._open(key)
-        file = os.fdopen(descriptor, "rb", buffering=0)
+        file = FileIO(descriptor)
         return Streamed(status.st_size, _etag(status), _modified(status), _chunks(file, chunk_bytes))
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -84,6 +88,8 @@ class FolderStore(ObjectStore):
                 with open(temporary, "wb", buffering=0) as file:
                     _write_all(file.fileno(), body)
             _move(temporary, target, create=mode == "create")
+        except FileExistsError:
+            raise FileExistsError(self.uri(key)) from None
         finally:
             _unlink(temporary)
 
@@ -96,7 +102,7 @@ class FolderStore(ObjectStore):
         folder, slash, start = checked_prefix(prefix).rpartition("/")
         return self._walk(folder + slash, start, after or "")
 
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> Names:
         folder = checked_prefix(prefix).strip("/")
         return sorted(name[:-1] for name in self._names(folder + "/" * bool(folder)) if name.endswith("/"))
 
@@ -180,7 +186,7 @@ def _write_all(descriptor: int, body: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _chunks(file, chunk_bytes: int) -> Iterator[bytes]:
+def _chunks(file: FileIO, chunk_bytes: int) -> Iterator[bytes]:
     with file:
         while chunk := file.read(chunk_bytes):
             yield chunk

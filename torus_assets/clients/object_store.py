@@ -23,6 +23,7 @@ _NOT_A_SEGMENT = frozenset({"", ".", "..", TEMPORARY_FOLDER})
 _OPTIONS = frozenset({"endpoint", "region"})
 
 PutMode = Literal["overwrite", "create"]
+Names = list[str]  # spelt here: in the classes below, `list` is a method
 
 
 class ObjectInfo(NamedTuple):
@@ -55,6 +56,8 @@ class ObjectStore(ABC):
     """Objects under one URL. Safe to share between threads, picklable."""
 
     url: str
+    bucket: str | None  # None for a folder
+    prefix: str  # where the store begins inside the bucket, without slashes at its ends; "" for a folder
     is_local: bool
 
     @abstractmethod
@@ -97,7 +100,7 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> Names:
         """Names of the folders directly inside the folder ``prefix`` (with or without its last slash)."""
 
 
@@ -116,10 +119,12 @@ def open_store(url: str, options: Mapping[str, str] | None = None) -> ObjectStor
         raise ValueError(f"unknown store options {sorted(unknown)}; known are {sorted(_OPTIONS)}")
     kind, place = _place(url)
     if kind == "file":
-        from torus_assets.clients.folder_store import FolderStore  # noqa: PLC0415  each loads only its own libraries
+        from torus_assets.clients.folder_store import (
+            FolderStore,  # each loads only its own libraries
+        )
 
         return FolderStore(place)
-    from torus_assets.clients.s3_store import S3Objects  # noqa: PLC0415
+    from torus_assets.clients.s3_store import S3Objects
 
     bucket, _, prefix = place.partition("/")
     return S3Objects(bucket, prefix.strip("/"), dict(options or {}))
@@ -132,7 +137,7 @@ def storage_options(url: str, options: Mapping[str, str] | None = None) -> dict[
     """
     if _place(url)[0] == "file":
         return {}
-    from torus_assets.clients.s3_store import delta_options  # noqa: PLC0415
+    from torus_assets.clients.s3_store import delta_options
 
     return delta_options(dict(options or {}))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, InvalidPathError
@@ -21,6 +21,7 @@ from obstore.store import S3Store
 from torus_assets.clients.object_store import (
     STREAM_BYTES,
     Fetched,
+    Names,
     ObjectInfo,
     ObjectStore,
     PutMode,
@@ -28,6 +29,9 @@ from torus_assets.clients.object_store import (
     checked_key,
     checked_prefix,
 )
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config
 
 PAGE_KEYS = 1000  # what S3 gives per listing call
 PART_BYTES = 16 << 20
@@ -54,7 +58,7 @@ class S3Objects(ObjectStore):
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._base = prefix + "/" if prefix else ""
 
-    def __reduce__(self) -> tuple[type["S3Objects"], tuple[str, str, dict[str, str]]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return S3Objects, (self.bucket, self.prefix, self.options)
 
     def __repr__(self) -> str:
@@ -110,7 +114,7 @@ class S3Objects(ObjectStore):
         except InvalidPathError:
             yield from self._any_spelling(prefix, last)
 
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> Names:
         folder = checked_prefix(prefix).strip("/")
         try:
             found = obstore.list_with_delimiter(self._store, folder or None)["common_prefixes"]
@@ -145,14 +149,14 @@ class S3Objects(ObjectStore):
                 if key:
                     yield ObjectInfo(key, found["Size"], found["ETag"].strip('"'), found["LastModified"].astimezone(UTC))
 
-    def _any_folders(self, folder: str) -> list[str]:
+    def _any_folders(self, folder: str) -> Names:
         base = self._base + folder + "/" * bool(folder)
         pages = self._boto3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base, Delimiter="/")
         found = (entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ()))
         return [name for path in found if (name := path[len(base) : -1]) not in ("", ".", "..")]
 
     def _create_from(self, body: Path, key: str) -> None:
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+        from botocore.exceptions import ClientError
 
         try:
             with body.open("rb") as file:
@@ -166,14 +170,15 @@ class S3Objects(ObjectStore):
 
     @cached_property
     def _store(self) -> S3Store:
-        config: dict[str, Any] = {"region": _region(self.options)}
-        client: dict[str, Any] = {
+        config: S3Config = {"region": _region(self.options)}
+        client: ClientConfig = {
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "read_timeout": timedelta(seconds=READ_SECONDS),
             "timeout": timedelta(minutes=REQUEST_MINUTES),
         }
         if endpoint := _endpoint(self.options):
-            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+            config["endpoint"] = endpoint
+            config["virtual_hosted_style_request"] = False
             client["allow_http"] = endpoint.startswith("http://")
         return S3Store(
             self.bucket,
@@ -186,8 +191,8 @@ class S3Objects(ObjectStore):
 
     @cached_property
     def _boto3(self) -> Any:
-        import boto3  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
+        import boto3.session
+        from botocore.config import Config
 
         config = Config(
             connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard", "max_attempts": 6}
@@ -216,8 +221,8 @@ def _keys_for_delta() -> dict[str, str]:
 
 
 def _credentials() -> Any:
-    import boto3.session  # noqa: PLC0415
-    from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
+    import boto3.session
+    from obstore.auth.boto3 import Boto3CredentialProvider
 
     session = boto3.session.Session()
     if session.get_credentials() is None:

@@ -21,6 +21,7 @@ from torus_assets.xapi import parse, tables
 READERS = 16  # objects asked for at once by one process, of a remote store
 AHEAD_BYTES = 48 << 20  # fetched but not yet decoded, per process
 WHOLE_BYTES = 16 << 20  # larger objects are read as a stream, in blocks
+LOCK = ".lock"  # in the spool folder: held by the run and by its workers for as long as they may write there
 FLUSH_BYTES = 24 << 20  # of line bytes per spool file: about twice that in rows
 
 SPOOL_PLACE = (

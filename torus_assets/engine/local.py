@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -76,10 +77,8 @@ def _serve(url: str, todo: SimpleQueue[tuple[int, list[Task]]], folder: Path, ma
         try:
             while (item := _next(todo)) is not None:
                 number, batch = item
-                worker.stdin.write(json.dumps([number, batch]) + "\n")
-                worker.stdin.flush()
-                answer = worker.stdout.readline()
-                if not answer:
+                answer = _ask(worker, json.dumps([number, batch]) + "\n")
+                if not answer.endswith("\n"):
                     raise WorkerFailed(f"a decoding process ended with status {worker.wait()} (memory or disk exhausted?); nothing was changed")
                 kind, content = json.loads(answer)
                 if kind == "gone":
@@ -91,9 +90,22 @@ def _serve(url: str, todo: SimpleQueue[tuple[int, list[Task]]], folder: Path, ma
         except BaseException:
             _drain(todo)  # the other workers stop after the batch they are on
             worker.kill()
+            with suppress(BrokenPipeError):  # closing sends what is still buffered
+                worker.stdin.close()
             raise
         worker.stdin.close()
     return reads
+
+
+def _ask(worker: subprocess.Popen[str], message: str) -> str:
+    """The worker's answer; without its line end when the worker ended meanwhile."""
+    assert worker.stdin and worker.stdout
+    try:
+        worker.stdin.write(message)
+        worker.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    return worker.stdout.readline()
 
 
 def _next(todo: SimpleQueue[tuple[int, list[Task]]]) -> tuple[int, list[Task]] | None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import json
+import os
 import sys
 from pathlib import Path
 
 from torus_assets.clients.object_store import open_store
-from torus_assets.engine.decode import BundleGone, Task, decode
+from torus_assets.engine.decode import LOCK, BundleGone, Task, decode
 
 
 def main() -> None:
     """Serves until standard input closes."""
     url, folder, max_line_bytes = sys.argv[1:4]
+    fcntl.flock(os.open(Path(folder) / LOCK, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_SH)  # until this process ends
+    gc.disable()  # rows make no cycles, and collections over millions of tuples cost as much as decoding them
     store = open_store(url)
     for message in sys.stdin:
         number, batch = json.loads(message)

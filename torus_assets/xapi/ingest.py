@@ -7,14 +7,13 @@ other plans again.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torus_assets.engine import local
-from torus_assets.engine.decode import BundleRead, Task
+from torus_assets.engine.decode import LOCK, BundleRead, Task
 from torus_assets.xapi import tables
 from torus_assets.xapi.lake import DayChanged, DayFile, Lake, Snapshot
 from torus_assets.xapi.ledger import Mode, Plan, Wanted, plan_day
@@ -106,7 +105,8 @@ def ingest_day(
             reread=reread,
         )
         if options.dry_run or snapshot is None:
-            return _result(plan, _empty_ledger(), _ledger_table(snapshot, day), options, started, 0, None)
+            result = _result(plan, _empty_ledger(), _ledger_table(snapshot, day), options, started, 0, None)
+            return replace(result, this_run=result.this_run | {"bundles": len(plan.read)})
         try:
             with scratch_folder(spool, day) as folder:
                 return _carried_out(lake, snapshot, plan, xapi_url, folder, options, started, progress)
@@ -117,6 +117,20 @@ def ingest_day(
         except DayChanged:
             time.sleep(0.05)  # the other's commit is there already; a little air between several
     raise DayChanged(f"{day}: the day changed {MAX_PLANS} times while it was being ingested; is another job writing it in a loop?")
+
+
+def compact_day(lake: Lake, day: date, spool: Path) -> int | None:
+    """Writes the day's files anew from the lake itself: fewer files, the same rows; the new version.
+
+    Raises:
+        DayChanged: the day was committed by somebody else meanwhile; nothing changed.
+    """
+    snapshot = lake.snapshot()
+    ledger = _ledger_table(snapshot, day)
+    limit = 0.0 if _is_held(snapshot, day) else 1.0  # held stays as it is
+    plan = Plan(day, "rebuild", [], frozenset(ledger.column("key").to_pylist()), "compaction")
+    with scratch_folder(spool, day) as folder:
+        return _carried_out(lake, snapshot, plan, "", folder, IngestOptions(max_quarantined_share=limit), time.monotonic(), _quiet).version
 
 
 def _carried_out(
@@ -275,9 +289,9 @@ def scratch_folder(spool: Path, day: date) -> Iterator[Path]:
     """A folder of this run's own, locked while it lives, so that clearing the spool never takes it from a running ingest."""
     folder = spool / f"{day.isoformat()}-{uuid.uuid4().hex[:12]}"
     folder.mkdir(parents=True)
-    lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH)  # shared with this run's workers, which may outlive it by a batch
         yield folder
     finally:
         os.close(lock)
@@ -285,24 +299,27 @@ def scratch_folder(spool: Path, day: date) -> Iterator[Path]:
 
 
 def clear_spool(spool: Path) -> list[Path]:
-    """Removes the folders of runs that were killed (nobody holds their lock); those it removed."""
-    cleared: list[Path] = []
-    for folder in sorted(spool.iterdir()) if spool.is_dir() else []:
-        lock_file = folder / ".lock"
-        if not lock_file.exists():
-            continue
-        lock = os.open(lock_file, os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
+    """Removes the folders of runs that were killed; those it removed."""
+    cleared = stale_folders(spool)
+    for folder in cleared:
         shutil.rmtree(folder, ignore_errors=True)
-        cleared.append(folder)
     return cleared
 
 
-def counts_of(document: str) -> dict[str, int]:
-    """A counts column of the ledger, read back."""
-    return json.loads(document)
+def stale_folders(spool: Path) -> list[Path]:
+    """Folders of runs that were killed: nobody holds their lock."""
+    return [folder for folder in (sorted(spool.iterdir()) if spool.is_dir() else []) if _is_stale(folder)]
+
+
+def _is_stale(folder: Path) -> bool:
+    try:
+        lock = os.open(folder / ".lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False  # not one of ours, or just being made
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True

@@ -69,7 +69,7 @@ def plan_day(
         RowsWouldVanish: a rebuild meets objects that are gone, and was not told to drop their rows.
     """
     wanted = {bundle.key: bundle for bundle in index if sections is None or bundle.section in sections}
-    known = {row["key"]: row for row in ledger.select("key", "section_id", "source_etag", "last_modified", "rows").iter_rows(named=True)}
+    known = {row["key"]: row for row in ledger.select("key", "section_id", "source_etag", "last_modified", "rows", "quarantined").iter_rows(named=True)}
     mine = {key for key, row in known.items() if sections is None or row["section_id"] in sections}
     new = wanted.keys() - known.keys()
     changed = {
@@ -80,14 +80,15 @@ def plan_day(
     if not (rebuild or changed or reread):
         reason = f"{len(new)} new of {len(wanted)}"
         return Plan(day, "increment" if new else "none", sorted(wanted[key] for key in new), frozenset(known), reason)
-    gone = frozenset(mine - wanted.keys())
-    lost = sum(known[key]["rows"] for key in gone)
-    if lost and not drop_vanished:
+    everything = {bundle.key: bundle for bundle in index}
+    unreadable = frozenset(reread) - everything.keys()  # they hold lines that now survive, and nobody has their content
+    gone = frozenset(mine - wanted.keys()) | unreadable
+    rows, refused = (sum(known[key][fate] for key in gone) for fate in ("rows", "quarantined"))
+    if (rows or refused or unreadable) and not drop_vanished:
         raise RowsWouldVanish(
-            f"{day}: a rebuild would drop {lost} rows of {len(gone)} objects that are gone from the store (first: {min(gone)}). "
+            f"{day}: a rebuild would drop {rows} rows and {refused} refused lines of {len(gone)} objects that are gone from the store (first: {min(gone)}). "
             "If a lifecycle rule deleted them and the rows may go too, say --drop-vanished; else leave the day as it is."
         )
-    everything = {bundle.key: bundle for bundle in index}
     again = wanted.keys() | (frozenset(reread) & everything.keys())
     why = "asked for" if rebuild else f"{len(changed)} objects changed" if changed else f"{len(reread)} survivors displaced"
     return Plan(day, "rebuild", sorted(everything[key] for key in again), frozenset(known.keys() - again - gone), why, gone)

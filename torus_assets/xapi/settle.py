@@ -106,7 +106,7 @@ class _Day:
         self.spooled = {kind: sorted(str(path) for path in spool.glob(f"{kind}-*.parquet")) for kind in LINES}
 
     def number(self, bundles: Sequence[DayBundle]) -> None:
-        columns = list(zip(*bundles, strict=True))
+        columns = list(zip(*bundles, strict=True)) or [()] * len(DayBundle._fields)  # a day whose every object is gone
         time = pa.timestamp("us", tz="UTC")
         types = [pa.int32(), *[pa.string()] * 3, time, time, pa.int64(), pa.string(), *[pa.int64()] * 3, pa.bool_()]
         frame = pa.table([pa.array(values, type=kind) for values, kind in zip(columns, types, strict=True)], names=list(DayBundle._fields))
@@ -218,7 +218,7 @@ class _Day:
             "CASE WHEN o.position IS NOT NULL THEN 'duplicate' ELSE l.kind END AS fate FROM lines l LEFT JOIN losers o USING (position) "
             + ("WHERE l.is_new" if self.append else "")
         )
-        return self.con.execute(
+        return self.con.sql(
             f"""
             WITH counted AS (
                 SELECT no, count(*) FILTER (fate NOT IN ('duplicate', 'quarantined')) AS rows, count(*) FILTER (fate = 'duplicate') AS duplicates,

@@ -1,0 +1,55 @@
+"""Embedded or real, decided once: which resource stands for which system under the settings at hand."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from resources.clickhouse import ClickHouseResource
+from resources.lake import LakeResource
+from resources.progress import ProgressResource
+from resources.s3 import ObjectStoreResource
+from torus_assets.settings import Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+INSTANCE_FILE = "dagster.yaml"
+EMBEDDED_INSTANCE = "telemetry:\n  enabled: false\n"  # when installed without the project's own file
+
+
+def resources_for(settings: Settings) -> dict[str, Any]:
+    """Every resource of the graph, by the name that assets ask for."""
+    house = settings.clickhouse
+    return {
+        "bundles": ObjectStoreResource(url=settings.xapi_url),
+        "inventory": ObjectStoreResource(url=settings.inventory_url),
+        "datasets": ObjectStoreResource(url=settings.datasets_url),
+        "lake": LakeResource(url=settings.lake_url),
+        "clickhouse": ClickHouseResource(
+            folder=str(house.folder),
+            host=house.host or "",
+            port=house.port,
+            user=house.user,
+            password=dg.EnvVar("CLICKHOUSE_PASSWORD") if house.password else "",
+            database=house.database,
+            secure=house.secure,
+        ),
+        "progress": ProgressResource(),
+    }
+
+
+def instance_home(settings: Settings) -> Path:
+    """Dagster's home: `DAGSTER_HOME` when set, else a folder under TORUS_HOME with the project's `dagster.yaml`."""
+    if os.environ.get("DAGSTER_HOME"):
+        return Path(os.environ["DAGSTER_HOME"])
+    home = settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / INSTANCE_FILE
+    if not target.exists():
+        source = PROJECT / INSTANCE_FILE
+        if source.exists():
+            shutil.copyfile(source, target)
+        else:
+            target.write_text(EMBEDDED_INSTANCE)
+    return home

@@ -1,0 +1,72 @@
+"""Arrows point one way: domain code loads without the framework, without S3's client and without the environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("xapi", "engine", "datasets", "warehouse", "sample")
+OF_DAGSTER = {"assets", "checks", "definitions", "partitions", "present"}  # by name, in every package (style.md, Layout)
+MODULES = [
+    "torus_assets.settings",
+    *(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for package in PACKAGES
+        for path in sorted((ROOT / "torus_assets" / package).glob("*.py"))
+        if path.stem not in OF_DAGSTER | {"__init__", "__main__"}
+    ),
+]
+
+# Each module alone, in one interpreter per package: what it loads is taken out again, but for what was there before.
+ALONE = """
+import importlib, os, sys
+
+for name in sys.argv[1:]:
+    for blocked in ("dagster", "boto3", "botocore"):
+        sys.modules[blocked] = None
+    real = type(os.environ).__getitem__
+    def watched(self, key, real=real):
+        frame = sys._getframe(1)
+        while frame and frame.f_globals.get("__name__") in ("os", "_collections_abc", "collections.abc"):
+            frame = frame.f_back
+        if frame and frame.f_globals.get("__name__", "").startswith("torus_assets"):
+            raise AssertionError(f"{name} reads {key} while it is imported ({frame.f_globals['__name__']}:{frame.f_lineno})")
+        return real(self, key)
+    type(os.environ).__getitem__ = watched
+    try:
+        importlib.import_module(name)
+    finally:
+        type(os.environ).__getitem__ = real
+    for loaded in [loaded for loaded in sys.modules if loaded.startswith("torus_assets")]:
+        del sys.modules[loaded]
+"""
+
+
+def test_there_are_modules_to_look_at():
+    assert {"torus_assets.xapi.parse", "torus_assets.engine.worker", "torus_assets.settings"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("package", ["torus_assets.settings", *(f"torus_assets.{package}." for package in PACKAGES)])
+def test_domain_code_imports_without_dagster_boto3_and_the_environment(package):
+    names = [name for name in MODULES if name.startswith(package)]
+    assert names
+    subprocess.run([sys.executable, "-c", ALONE, *names], check=True, cwd=ROOT, timeout=60)
+
+
+def test_init_files_are_empty():
+    assert [str(path) for path in (ROOT / "torus_assets").rglob("__init__.py") if path.read_text().strip()] == []
+
+
+def test_only_settings_reads_the_environment():
+    """By text: `os.environ` and `getenv` appear in no domain module but `settings.py`."""
+    readers = {
+        path.name
+        for package in PACKAGES
+        for path in (ROOT / "torus_assets" / package).glob("*.py")
+        if "environ[" in (text := path.read_text()) or "os.environ" in text or "getenv(" in text
+    }
+    assert readers == set()

@@ -1,0 +1,21 @@
+"""The jobs that people and the command line start: slices of the one graph."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from torus_assets.datasets.assets import CSV
+from torus_assets.partitions import DATASET_JOBS, EVENT_DAYS
+from torus_assets.warehouse.assets import RAW_EVENTS
+from torus_assets.xapi.assets import DAY_ASSETS, INDEX
+
+INGEST = dg.define_asset_job(
+    "ingest", selection=dg.AssetSelection.assets(INDEX, *DAY_ASSETS), partitions_def=EVENT_DAYS, description="Bundles of the days into the lake."
+)
+WAREHOUSE_LOAD = dg.define_asset_job(
+    "warehouse_load", selection=dg.AssetSelection.assets(RAW_EVENTS), partitions_def=EVENT_DAYS, description="Days of the lake into ClickHouse."
+)
+DATASET = dg.define_asset_job(
+    "dataset", selection=dg.AssetSelection.assets(CSV), partitions_def=DATASET_JOBS, description="A researcher's request into files with a receipt."
+)
+JOBS = [INGEST, WAREHOUSE_LOAD, DATASET]

@@ -1,0 +1,96 @@
+"""Starting the graph's jobs from a program: in this process, recorded in the same Dagster instance that the UI shows."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from resources.deployments import instance_home
+from torus_assets import definitions, partitions, settings
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+CALM = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class RunOutcome:
+    """What one run came to: its materializations by asset and partition, the checks it evaluated, why it failed."""
+
+    run_id: str
+    success: bool
+    metadata: dict[tuple[str, str | None], Mapping[str, Any]] = field(default_factory=dict)
+    checks: dict[str, bool] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def failed_checks(self) -> list[str]:
+        return sorted(name for name, passed in self.checks.items() if not passed)
+
+    def of(self, asset: str) -> dict[str | None, Mapping[str, Any]]:
+        """Metadata of an asset's partitions, e.g. of `xapi/bundles`."""
+        return {partition: found for (name, partition), found in self.metadata.items() if name == asset}
+
+
+@contextmanager
+def instance() -> Iterator[dg.DagsterInstance]:
+    """The instance the UI shows: under `DAGSTER_HOME`, else under TORUS_HOME."""
+    home = instance_home(settings.from_environment())
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+def run_days(job: str, first: date, last: date, config: Mapping[str, Any] | None = None, **resources: Any) -> RunOutcome:
+    """Runs a job over a range of days in one run."""
+    return _run(job, {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}, None, config, resources)
+
+
+def run_dataset(job_id: str, **resources: Any) -> RunOutcome:
+    """Runs the data set job for a request, whose partition is added when it is new."""
+    with instance() as opened:
+        opened.add_dynamic_partitions(str(partitions.DATASET_JOBS.name), [job_id])
+    return _run("dataset", {}, job_id, None, resources)
+
+
+def _run(job: str, tags: dict[str, str], partition: str | None, config: Mapping[str, Any] | None, resources: Mapping[str, Any]) -> RunOutcome:
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    found = definitions.build(**resources).resolve_job_def(job)
+    with instance() as opened:
+        result = found.execute_in_process(
+            run_config={**CALM, **(config or {})},
+            instance=opened,
+            partition_key=partition,
+            tags={**tags, "torus/started_by": "command line"},
+            raise_on_error=False,
+        )
+        return _outcome(result)
+
+
+def _outcome(result: dg.ExecuteInProcessResult) -> RunOutcome:
+    outcome = RunOutcome(result.run_id, result.success)
+    for event in result.all_events:
+        if event.is_step_materialization:
+            done = event.step_materialization_data.materialization
+            outcome.metadata[done.asset_key.to_user_string(), done.partition] = {k: v.value for k, v in done.metadata.items()}
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            outcome.checks[f"{check.asset_key.to_user_string()}:{check.check_name}"] = check.passed
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            outcome.errors.append(_first_words(event.step_failure_data))
+    return outcome
+
+
+def _first_words(failure: Any) -> str:
+    """The message of what went wrong, without the frames around it."""
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    user = failure.user_failure_data
+    return str(user.description) if user is not None and user.description else (error.message.strip() if error is not None else "unknown")

@@ -1,0 +1,123 @@
+"""The warehouse part of the graph: `raw_events` in ClickHouse, every event once."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from pydantic import Field
+
+from resources.clickhouse import ClickHouseResource
+from resources.lake import LakeResource
+from resources.progress import ProgressResource
+from torus_assets import present, settings
+from torus_assets.partitions import EVENT_DAYS, SAME_DAY, days_of
+from torus_assets.warehouse import schema
+from torus_assets.warehouse.load import HeldDay, LoadResult, MissingDay, load_day
+from torus_assets.warehouse.reconcile import compare
+from torus_assets.xapi import tables
+from torus_assets.xapi.checks import without_retry
+
+RAW_EVENTS = dg.AssetKey(["warehouse", "raw_events"])
+
+
+class LoadConfig(dg.Config):
+    """Run-time knobs of the load."""
+
+    include_held: bool = Field(default=False, description="Load days that are held because too many of their lines were refused.")
+
+
+@dg.multi_asset(
+    name="raw_events",
+    specs=[
+        dg.AssetSpec(
+            key=RAW_EVENTS,
+            description="All events in ClickHouse under Torus' column names, every event once: a plain `count()` is right. Re-loading a day is always safe.",
+            group_name="warehouse",
+            kinds={"clickhouse", "table"},
+            owners=["team:data-platform"],
+            tags={"pii": "identifiable"},
+            code_version=str(tables.PARSER_VERSION),
+            deps=[dg.AssetDep(["xapi", table.name], partition_mapping=SAME_DAY) for table in tables.EVENT_TABLES],
+            metadata={"dagster/column_schema": present.warehouse_schema(), "dagster/column_lineage": present.warehouse_lineage()},
+            partitions_def=EVENT_DAYS,
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "clickhouse_equals_lake",
+            asset=RAW_EVENTS,
+            blocking=True,
+            description="Per section and month, ClickHouse holds exactly the distinct events of the lake's days: by count and by a checksum over their hashes.",
+        ),
+        dg.AssetCheckSpec(
+            "count_is_right",
+            asset=RAW_EVENTS,
+            blocking=True,
+            description="Plain `count()` equals the number of distinct event hashes of the days loaded.",
+        ),
+    ],
+    partitions_def=EVENT_DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+    pool="clickhouse",
+)
+def raw_events(
+    context: dg.AssetExecutionContext, config: LoadConfig, lake: LakeResource, clickhouse: ClickHouseResource, progress: ProgressResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Inserts what is not there, rewrites what changed, deletes what the lake no longer has; then compares both sides."""
+    snapshot = lake.open().snapshot()
+    scratch = settings.from_environment().spool
+    days = days_of(context)
+    known = set(snapshot.days())
+    with clickhouse.client(context.run.run_id) as client:
+        results: list[LoadResult] = []
+        for done, day in enumerate(days):
+            progress.say("load", done, len(days))
+            if day not in known and len(days) > 1:
+                context.log.info("%s: the lake has no such day; nothing to load", day)
+                continue
+            with without_retry((HeldDay, MissingDay, schema.UnfitTable)):
+                results.append(load_day(client, snapshot, day, scratch=scratch, include_held=config.include_held))
+        progress.say("load", len(days), len(days))
+        comparison = compare(client, snapshot, days[0], days[-1], scratch=scratch)
+    for result in results:
+        context.log.info("%s: %d staged, %d inserted, %d present, %d replaced", result.day, result.staged, result.inserted, result.present, result.replaced)
+        context.add_asset_metadata(_metadata(result, clickhouse), asset_key=RAW_EVENTS, partition_key=result.day.isoformat())
+    yield dg.MaterializeResult(asset_key=RAW_EVENTS)
+    differing = [difference._asdict() for difference in comparison.differences if difference.missing or difference.extra]
+    doubled = sum(difference.doubled for difference in comparison.differences)
+    yield dg.AssetCheckResult(
+        check_name="clickhouse_equals_lake",
+        asset_key=RAW_EVENTS,
+        passed=not differing,
+        metadata={
+            **present.counts({"days": len(results), "events": comparison.lake_events, "missing": comparison.missing, "extra": comparison.extra}),
+            "differences": dg.MetadataValue.json(differing[:20]),
+            "held_days_left_out": dg.MetadataValue.json([day.isoformat() for day in comparison.held]),
+        },
+    )
+    yield dg.AssetCheckResult(
+        check_name="count_is_right",
+        asset_key=RAW_EVENTS,
+        passed=doubled == 0,
+        metadata=present.counts({"rows_of_these_days": comparison.warehouse_rows, "doubled": doubled}),
+    )
+
+
+def _metadata(result: LoadResult, clickhouse: ClickHouseResource) -> dict[str, dg.MetadataValue]:
+    return {
+        **present.counts(
+            {
+                "dagster/partition_row_count": result.staged,
+                "inserted": result.inserted,
+                "present": result.present,
+                "replaced": result.replaced,
+                "deleted": result.deleted,
+                "rehomed": result.rehomed,
+                "rows_of_the_table": result.rows_total,
+            }
+        ),
+        "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
+        "dagster/table_name": dg.MetadataValue.text(f"{clickhouse.database}.raw_events"),
+        "dagster/uri": dg.MetadataValue.text(clickhouse.host or f"chdb://{clickhouse.folder}"),
+        "notes": dg.MetadataValue.text("; ".join(result.notes) or "none"),
+    }

@@ -1,0 +1,1 @@
+ALTER TABLE raw_events DROP PARTITION {month:UInt32}

@@ -1,0 +1,1 @@
+SELECT event_hash FROM raw_events__changes WHERE reason = 'gone'

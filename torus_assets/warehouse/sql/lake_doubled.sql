@@ -1,0 +1,2 @@
+-- DuckDB
+SELECT count(*) FILTER (mine), count(*) - count(DISTINCT (high, low)) FROM there

@@ -1,0 +1,1 @@
+SELECT reason, count() FROM raw_events__changes GROUP BY reason

@@ -1,0 +1,1 @@
+SELECT count(), uniqExact(sipHash128(event_hash)) FROM $table

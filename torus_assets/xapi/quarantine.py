@@ -1,0 +1,61 @@
+"""Refused lines, as an operator looks at them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from torus_assets.xapi import tables
+from torus_assets.xapi.lake import Lake
+
+
+class UnknownReason(ValueError):
+    """Not one of the reasons a line is refused for."""
+
+
+def _refused(lake_url: str, first: date, last: date, reason: str | None) -> pl.LazyFrame:
+    if reason is not None and reason not in tables.REASONS:
+        raise UnknownReason(f"unknown reason {reason!r}; the reasons are {', '.join(tables.REASONS)}")
+    rows = Lake(lake_url).snapshot().scan("quarantine", first, last)
+    return rows if reason is None else rows.filter(pl.col("reason") == reason)
+
+
+def groups(lake_url: str, first: date, last: date, reason: str | None = None) -> list[dict[str, Any]]:
+    """Refused lines per day, reason and detail, most frequent first, with the place of the first of each; no learner's text.
+
+    Raises:
+        UnknownReason: `reason` is none of ours.
+        LakeMissing: there is no lake yet.
+    """
+    found = (
+        _refused(lake_url, first, last, reason)
+        .group_by("upload_date", "reason", "detail")
+        .agg(pl.len().alias("lines"), pl.struct("source_file", "source_line").sort().first().alias("place"))
+        .sort("upload_date", -pl.col("lines").cast(pl.Int64), "reason", "detail")
+        .collect()
+    )
+    return [
+        {
+            "day": row["upload_date"].isoformat(),
+            "reason": row["reason"],
+            "lines": row["lines"],
+            "detail": row["detail"],
+            "first": f"{row['place']['source_file']} line {row['place']['source_line']}",
+        }
+        for row in found.iter_rows(named=True)
+    ]
+
+
+def lines(lake_url: str, first: date, last: date, reason: str | None = None, limit: int = 10) -> list[dict[str, Any]]:
+    """Refused lines whole, in order of day and place; bytes that are no UTF-8 are shown escaped.
+
+    Raises:
+        UnknownReason, LakeMissing: as `groups`.
+    """
+    wanted = ["upload_date", "source_file", "source_line", "event_hash", "reason", "detail", "raw_bytes", "raw"]
+    found = _refused(lake_url, first, last, reason).sort("upload_date", "source_file", "source_line").select(wanted).head(limit).collect()
+    return [
+        row | {"upload_date": row["upload_date"].isoformat(), "raw": row["raw"].decode("utf-8", "backslashreplace")} for row in found.iter_rows(named=True)
+    ]

@@ -36,7 +36,7 @@ test: setup  ## run the tests
 check: setup  ## ruff, types, and that the definitions load
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/pyright
+	@$(BIN)/basedpyright --level error
 	@DAGSTER_HOME= $(BIN)/dagster definitions validate -w workspace.yaml
 
 bench: setup  ## the speed figures, against the plain way of doing it

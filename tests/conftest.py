@@ -1,4 +1,4 @@
-"""One hypothesis profile for all tests: the same examples each run, no wall clock. Its presence puts `tests/` on the import path."""
+"""One hypothesis profile for all tests: the same examples each run, no wall clock.."""
 
 from __future__ import annotations
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from torus_assets import console, settings
 from torus_assets.console import DONE, FAILED, NOT_RIGHT, USAGE
+
+Listing = Literal["auto", "always", "never"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +55,7 @@ def ingest(
     max_quarantined: Annotated[
         float | None, typer.Option("--max-quarantined", min=0, max=1, metavar="SHARE", help="Share of refused lines above which a day is held.")
     ] = None,
-    listing: Annotated[str, typer.Option(help="auto: list what the inventory cannot have; always; never.")] = "auto",
+    listing: Annotated[Listing, typer.Option(help="auto: list what the newest inventory cannot have; always; never.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read; change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -63,11 +67,12 @@ def ingest(
         _ingested(preview.ingest(*days, sections=frozenset(section) or None, rebuild=rebuild, drop_vanished=drop_vanished, listing=listing), as_json, "would read")
         return
     from torus_assets import runs
+    from torus_assets.bars import Bars
 
     config: dict[str, Any] = {"sections": section, "rebuild": rebuild, "drop_vanished": drop_vanished}
     if max_quarantined is not None:
         config["max_quarantined_share"] = max_quarantined
-    with console.Bars().shown() as bars:
+    with Bars().shown() as bars:
         outcome = runs.run_days(
             "ingest", *days, {"ops": {"xapi_day": {"config": config}, "xapi__bundle_index": {"config": {"listing": listing}}}}, progress=bars
         )
@@ -114,8 +119,9 @@ def warehouse_load(
 ) -> None:
     """Load days of the lake into ClickHouse: what is not there is inserted, what changed is replaced, what is gone is deleted."""
     from torus_assets import runs
+    from torus_assets.bars import Bars
 
-    with console.Bars().shown() as bars:
+    with Bars().shown() as bars:
         outcome = runs.run_days("warehouse_load", *_days(first, last), {"ops": {"raw_events": {"config": {"include_held": include_held}}}}, progress=bars)
     names = ("inserted", "present", "replaced", "deleted", "rehomed", "rows_of_the_table")
     days = [
@@ -140,6 +146,7 @@ def dataset_run(
 ) -> None:
     """Make the data set a request asks for; the same request over the same data is only verified."""
     from torus_assets import runs
+    from torus_assets.bars import Bars
     from torus_assets.clients.object_store import open_store
     from torus_assets.datasets.assets import request_key
     from torus_assets.datasets.request import RequestError, parse_request
@@ -151,7 +158,7 @@ def dataset_run(
         console.complain(str(error))
         raise typer.Exit(USAGE) from None
     open_store(settings.from_environment().datasets_url).put(request_key(asked.job_id), body)
-    with console.Bars().shown() as bars:
+    with Bars().shown() as bars:
         outcome = runs.run_dataset(asked.job_id, progress=bars)
     [found] = outcome.of("datasets/csv").values() or [{}]
     if as_json:
@@ -308,13 +315,14 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Make a seeded sample world: bundles, inventory, lookups, requests, and the truth about all of it."""
+    from torus_assets.bars import Bars
     from torus_assets.sample.options import SampleOptions
     from torus_assets.sample.world import make_world
 
     options = SampleOptions(
         out=out, statements=statements, sections=sections, students=students, days=days, first_day=first_day.date(), seed=seed, damage=damage, duplicates=duplicates
     )  # fmt: skip
-    with _readable_errors(), console.Bars().shown() as bars:
+    with _readable_errors(), Bars().shown() as bars:
         truth = make_world(options, progress=lambda done, total: bars.say("sample", done, total))
     if as_json:
         console.document({"out": out, "truth": f"{out.rstrip('/')}/truth.json", "statements": truth["statements"], "bundles": truth["bundles"], "ok": True})
@@ -341,8 +349,6 @@ def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000, host:
 
     home = instance_home(settings.from_environment())
     os.environ.update(DAGSTER_HOME=str(home), TORUS_HOME=str(settings.from_environment().home))
-    import sys
-
     os.chdir(PROJECT)
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port), "-h", host])
 
@@ -383,6 +389,7 @@ def _not_right(ok: bool, failed_checks: list[str]) -> None:
 
 def main() -> None:
     """Entry point; a setting that cannot be used ends in one sentence."""
+    warnings.filterwarnings("ignore", message=".*currently in (beta|preview).*")  # Dagster says it of what we chose with open eyes
     try:
         app()
     except settings.SettingsError as error:

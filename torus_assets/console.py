@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import PrivateAttr
+from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-from resources.progress import ProgressResource
 
 DONE, FAILED, USAGE, NOT_RIGHT = 0, 1, 2, 3  # exit codes (DESIGN 12)
 
 errors = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+_WIDE = 200  # columns, where no terminal says how many it has
 
-
-class Bars(ProgressResource):
-    """Bars on the terminal, one per stage; nothing when standard error is no terminal."""
-
-    _progress: Progress | None = PrivateAttr(default=None)
-    _tasks: dict[str, TaskID] = PrivateAttr(default_factory=dict)
-
-    def say(self, stage: str, done: int, total: int) -> None:
-        if self._progress is None:
-            return
-        if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._tasks[stage], completed=done, total=max(total, 1))
-
-    @contextmanager
-    def shown(self) -> Iterator["Bars"]:
-        """Shows the bars while the block runs."""
-        if not errors.is_terminal:
-            yield self
-            return
-        columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=errors, transient=True) as self._progress:
-            yield self
-        self._progress = None
+out = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_WIDE)
 
 
 def document(value: Mapping[str, Any]) -> None:
@@ -52,9 +25,10 @@ def document(value: Mapping[str, Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    shown = Table(title=title, title_justify="left", header_style="bold")
-    for name in columns:
-        shown.add_column(name, justify="right" if rows and all(isinstance(row[columns.index(name)], int | float) for row in rows) else "left", overflow="fold")
+    shown = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    for at, name in enumerate(columns):
+        is_number = bool(rows) and all(isinstance(row[at], int | float) for row in rows)
+        shown.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=at == 0)
     for row in rows:
         shown.add_row(*(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row))
     out.print(shown)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torus_assets import console, runs
 from torus_assets import reconcile as compare
+from torus_assets.bars import Bars
 from torus_assets.clients import clickhouse
 from torus_assets.clients.object_store import ObjectStore, open_store
 from torus_assets.sample.options import SampleOptions
@@ -43,11 +44,11 @@ def run(settings: Settings, statements: int, *, as_json: bool = False) -> bool:
         steps.append([name, words, "ok" if outcome.success and not outcome.failed_checks else "NOT RIGHT"])
         console.say(f"{name}: {words}")
 
-    with console.Bars().shown() as bars:
+    with Bars().shown() as bars:
         outcome = runs.run_days("ingest", first, last, progress=bars)
     days = {found["result"]["day"]: found["result"]["day_total"] for found in outcome.of("xapi/bundles").values() if "result" in found}
     step("ingest", outcome, f"{sum(day['lines'] for day in days.values()):,} lines of {sum(day['bundles'] for day in days.values()):,} bundles")
-    with console.Bars().shown() as bars:
+    with Bars().shown() as bars:
         outcome = runs.run_days("warehouse_load", first, last, progress=bars)
     loaded = [found for found in outcome.of("warehouse/raw_events").values() if "inserted" in found]
     step("warehouse load", outcome, f"{sum(found['inserted'] for found in loaded):,} events inserted")
@@ -72,7 +73,7 @@ def _world(settings: Settings, statements: int) -> dict[str, Any]:
         return truth
     except FileNotFoundError:
         console.say(f"making a sample world of {statements:,} statements under {settings.home}")
-    with console.Bars().shown() as bars:
+    with Bars().shown() as bars:
         make_world(SampleOptions(out=place, statements=statements), progress=lambda done, total: bars.say("sample", done, total))
     return _truth(store)
 

@@ -13,7 +13,7 @@ from torus_assets.xapi.ingest import IngestOptions, ingest_day
 from torus_assets.xapi.lake import Lake
 
 
-def ingest(first: date, last: date, *, sections: frozenset[int] | None, rebuild: bool, drop_vanished: bool, listing: str) -> list[dict[str, Any]]:
+def ingest(first: date, last: date, *, sections: frozenset[int] | None, rebuild: bool, drop_vanished: bool, listing: bundle_index.Listing) -> list[dict[str, Any]]:
     """The plan of each day, in the form of `torus ingest --json`; `this_run.bundles` is what would be read."""
     chosen = settings.from_environment()
     bundles = open_store(chosen.xapi_url)

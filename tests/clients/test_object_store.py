@@ -57,10 +57,12 @@ def test_list_head_get_and_stream_agree_on_an_object(filled):
     before = datetime.now(UTC) - timedelta(minutes=1)
     [listed] = filled.list("a/c")
     got, streamed, head = filled.get(listed.key), filled.stream(listed.key), filled.head(listed.key)
-    assert head == listed and listed.size == streamed.size == len(got.body)
+    assert head == listed
+    assert listed.size == streamed.size == len(got.body)
     assert (got.etag, got.last_modified) == (streamed.etag, streamed.last_modified) == (listed.etag, listed.last_modified)
     assert got.body == b"".join(streamed.chunks) == listed.key.encode()
-    assert listed.last_modified.utcoffset() == timedelta(0) and listed.last_modified > before
+    assert listed.last_modified.utcoffset() == timedelta(0)
+    assert listed.last_modified > before
     assert '"' not in listed.etag
 
 
@@ -89,7 +91,8 @@ def test_create_leaves_what_is_there(store, tmp_path):
         with pytest.raises(FileExistsError) as raised:
             store.put("a/new", again, mode="create")
         assert str(raised.value) == store.uri("a/new")
-    assert store.get("a/new").body == b"first" and keys(store) == ["a/new"]
+    assert store.get("a/new").body == b"first"
+    assert keys(store) == ["a/new"]
 
 
 def test_one_of_many_creators_wins(store):
@@ -116,7 +119,9 @@ def test_a_file_goes_up_and_comes_down_in_pieces(store, tmp_path, monkeypatch):
         store.put("created", big, mode="create")
     for key in ("over", "created"):
         chunks = list(store.stream(key, 1 << 20).chunks)
-        assert len(chunks) > 1 and max(map(len, chunks)) < 6 << 20 and b"".join(chunks) == big.read_bytes()
+        assert len(chunks) > 1
+        assert max(map(len, chunks)) < 6 << 20
+        assert b"".join(chunks) == big.read_bytes()
     big.write_bytes(b"the source may change afterwards")
     assert store.head("over").size == (11 << 20) + 1
 
@@ -150,7 +155,8 @@ def test_prefixes_cannot_leave_the_store(store):
 
 def test_a_pickled_store_opens_its_own_connections(filled):
     copy = pickle.loads(pickle.dumps(filled))
-    assert copy.url == filled.url and copy.get("ab").body == b"ab"
+    assert copy.url == filled.url
+    assert copy.get("ab").body == b"ab"
 
 
 def test_several_pages_are_listed_lazily(s3):
@@ -180,7 +186,8 @@ def test_junk_that_obstore_cannot_spell_hides_nothing(s3):
 def test_urls_of_every_kind(tmp_path):
     assert open_store(str(tmp_path)).url == open_store(tmp_path.as_uri()).url == tmp_path.as_uri()
     spaced = open_store((tmp_path / "a b").as_uri())
-    assert spaced.path("c/d") == tmp_path / "a b" / "c" / "d" and spaced.uri("c").endswith("/a%20b/c")
+    assert spaced.path("c/d") == tmp_path / "a b" / "c" / "d"
+    assert spaced.uri("c").endswith("/a%20b/c")
     deep = open_store("s3://bucket/pre/fix/")
     assert (deep.url, deep.uri("k"), deep.is_local) == ("s3://bucket/pre/fix", "s3://bucket/pre/fix/k", False)
     with pytest.raises(ValueError, match="not a local file"):
@@ -202,7 +209,8 @@ def test_a_killed_write_leaves_nothing_that_is_listed(tmp_path):
     store = open_store(str(tmp_path))
     store.put("a", b"")
     (tmp_path / ".torus-tmp" / "half").write_bytes(b"unfinished")
-    assert keys(store) == ["a"] and store.folders() == []
+    assert keys(store) == ["a"]
+    assert store.folders() == []
     assert keys(open_store(str(tmp_path.parent)), f"{tmp_path.name}/") == [f"{tmp_path.name}/a"]
 
 
@@ -227,7 +235,8 @@ def test_delta_tables_open_with_the_storage_options(s3):
     deltalake.write_deltalake(url, pa.table({"a": [1]}), storage_options=storage_options(url))
     assert deltalake.DeltaTable(url, storage_options=storage_options(url)).version() == 0
     told = storage_options(url)
-    assert told["AWS_CONDITIONAL_PUT"] == "etag" and "AWS_SECRET_ACCESS_KEY" not in told
+    assert told["AWS_CONDITIONAL_PUT"] == "etag"
+    assert "AWS_SECRET_ACCESS_KEY" not in told
 
 
 def test_folders_need_no_storage_options(tmp_path):
@@ -267,7 +276,8 @@ def test_etags_of_s3_are_those_that_boto3_sees(s3):
     store = open_store(s3)
     store.put("k", b"body")
     head = boto3.client("s3").head_object(Bucket=s3.removeprefix("s3://"), Key="k")
-    assert store.get("k").etag == head["ETag"].strip('"') and store.get("k").last_modified == head["LastModified"]
+    assert store.get("k").etag == head["ETag"].strip('"')
+    assert store.get("k").last_modified == head["LastModified"]
 
 
 def test_a_touched_file_has_another_etag(tmp_path):

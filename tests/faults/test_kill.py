@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import Place, bundle_key, line, numbered, statement
+from tests.factories import Place, bundle_key, line, numbered, statement
+from tests.faults.ingest_child import Child
 
 from torus_assets.engine import local
 from torus_assets.engine.local import WorkerFailed
 from torus_assets.xapi.ingest import clear_spool
 from torus_assets.xapi.lake import LakeMissing
 
-CHILD = Path(__file__).with_name("ingest_child.py")
 LINES = 3000
 POINTS = [
     "snapshot:1", "snapshot:2", "decode", "flush", "flushed", "decoded", "settle", "settled", "place:1", "placed:1", "place:3", "placed:3",
@@ -59,17 +59,8 @@ def undisturbed(bundles, tmp_path_factory) -> dict[str, Any]:
     return kept(place.contents(), root)
 
 
-def started(place: Place, *options: str) -> subprocess.Popen[str]:
-    """An ingest in a session of its own, just before its first step."""
-    child = subprocess.Popen([sys.executable, str(CHILD), str(place.root), *options], start_new_session=True, stdout=subprocess.PIPE, text=True)
-    assert child.stdout and child.stdout.readline() == "started\n"
-    return child
-
-
-def finished(place: Place, *options: str) -> tuple[int, str]:
-    with started(place, *options) as child:
-        words, _ = child.communicate(timeout=60)
-        return child.returncode, words
+def is_killed_at(place: Place, point: str, **asked: Any) -> bool:
+    return Child(place.root, kill_at=point, **asked).end().code == -signal.SIGKILL
 
 
 def is_untouched(place: Place) -> bool:
@@ -86,8 +77,7 @@ def cleared(place: Place) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_any_point_leaves_nothing_or_all(place, undisturbed, point):
-    status, _ = finished(place, "--kill", point)
-    assert status == -signal.SIGKILL, "the point was not reached"
+    assert is_killed_at(place, point)
     if point == "committed":
         assert kept(place.contents(), place.root) == undisturbed
     else:
@@ -101,8 +91,7 @@ def test_a_kill_at_any_point_leaves_nothing_or_all(place, undisturbed, point):
 def test_a_kill_while_rebuilding_leaves_the_day_as_it_was(place, undisturbed, point):
     place.ingest()
     version = place.lake.snapshot().version
-    status, _ = finished(place, "--rebuild", "--kill", point)
-    assert status == -signal.SIGKILL
+    assert is_killed_at(place, point, rebuild=True)
     assert place.lake.snapshot().version == version + (point == "committed")
     assert kept(place.contents(), place.root) == undisturbed
     place.ingest(rebuild=True)
@@ -114,10 +103,10 @@ def test_kills_at_random_moments_leave_nothing_or_all(place, undisturbed):
     """With workers, until one run gets through; what was committed meanwhile is kept."""
     moments = random.Random(952)
     for _ in range(6):
-        child = started(place, "--workers", "2", "--inline-bytes", "0", "--batch-bytes", "200000")
-        time.sleep(moments.uniform(0, 0.9))
-        os.kill(child.pid, signal.SIGKILL)
-        child.communicate(timeout=60)
+        child = Child(place.root, workers=2, INLINE_BYTES=0, BATCH_BYTES=1_000_000)
+        time.sleep(moments.uniform(0, 1.5))
+        child.kill()
+        child.end()
         assert is_untouched(place) or kept(place.contents(), place.root) == undisturbed
     place.ingest()
     assert kept(place.contents(), place.root) == undisturbed
@@ -142,12 +131,13 @@ def test_a_running_workers_folder_is_not_cleared(place):
     assert clear_spool(place.spool) == [folder]
 
 
-def test_a_disk_that_fills_up_leaves_the_lake_as_it_was(place, undisturbed):
-    """Every file is limited: the spool's largest passes it first, then, with more room, DuckDB's or the lake's."""
-    for limit in (20_000, 60_000):
-        status, _ = finished(place, "--file-limit", str(limit))
-        assert status == 1
-        assert is_untouched(place)
+@pytest.mark.parametrize(("point", "size"), [("decode", 20_000), ("settle", 20_000), ("place", 20_000), ("place:last", 1000), ("commit", 1000)])
+def test_a_disk_that_fills_up_leaves_the_lake_as_it_was(place, undisturbed, point, size):
+    """From the point on no file may be larger."""
+    ended = Child(place.root, full_at=(point, size)).end()
+    assert (ended.code, ended.lines) == (1, None)
+    assert "too large" in (ended.error or "").lower(), "it says why"
+    assert is_untouched(place)
     place.ingest()
     assert kept(place.contents(), place.root) == undisturbed
     cleared(place)
@@ -233,10 +223,9 @@ def monstrous(tmp_path) -> Place:
 
 
 def test_a_line_of_500_mb_is_refused_in_little_memory_and_its_neighbours_go_on(monstrous):
-    status, words = finished(monstrous)
-    lines, peak_mb = map(int, words.split())
-    assert (status, lines) == (0, 3)
-    assert peak_mb < 700
+    ended = Child(monstrous.root).end()
+    assert (ended.code, ended.lines) == (0, 3)
+    assert ended.peak_mb and ended.peak_mb < 700
     contents = monstrous.contents()
     assert [row["source_line"] for row in (*contents["page_views"], *contents["part_attempts"])] == [1, 3]
     [refused] = contents["quarantine"]
@@ -254,9 +243,9 @@ def test_long_and_deep_texts_are_read_in_little_memory(tmp_path):
     place = Place(tmp_path)
     deep = line(statement("part_attempt_evaluated", {"result.response": {"input": '{"' * 200 + "x" * (14 << 20)}}))
     place.put(bundle_key("A"), [deep, b'{"a":' * 1_000_000, b"[" * 5_000_000 + b"]" * 5_000_000, numbered(3)])
-    status, words = finished(place)
-    assert status == 0
-    assert int(words.split()[1]) < 700
+    ended = Child(place.root).end()
+    assert ended.code == 0
+    assert ended.peak_mb and ended.peak_mb < 700
     contents = place.contents()
     assert ([row["source_line"] for row in contents["part_attempts"]], [row["source_line"] for row in contents["page_views"]]) == ([1], [4])
     assert [row["reason"] for row in contents["quarantine"]] == ["too_deep", "too_deep"]

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from factories import DAY, Place, bundle_key, hashes, line, numbered, statement
+from tests.factories import DAY, Place, bundle_key, hashes, line, numbered, statement
 
 from torus_assets.engine.decode import BundleGone
 from torus_assets.xapi import tables

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from factories import SECTION, Place, bundle_key, line, numbered, statement
+from tests.factories import SECTION, Place, bundle_key, line, numbered, statement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from factories import ADL, DROP, EXAMPLES, FEEDBACK, LAKE_KINDS, OLI, OLI_HTTPS, PAGE_GUID, SECTION, TUTOR_XML, changed, json_path, line, statement
+from tests.factories import ADL, DROP, EXAMPLES, FEEDBACK, LAKE_KINDS, OLI, OLI_HTTPS, PAGE_GUID, SECTION, TUTOR_XML, changed, json_path, line, statement
 
 from torus_assets.xapi import tables
 from torus_assets.xapi.parse import KEPT_BYTES, MAX_DEPTH, OverLong, Parsed, Refusal, lines_of, parse, parse_lines, streamed_lines

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from factories import EXAMPLES, OLI, OLI_HTTPS, SECTION, line
+from tests.factories import EXAMPLES, OLI, OLI_HTTPS, SECTION, line
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

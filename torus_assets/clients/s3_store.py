@@ -160,9 +160,7 @@ class S3Objects(ObjectStore):
 
         try:
             with body.open("rb") as file:
-                self._boto3.put_object(
-                    Bucket=self.bucket, Key=self._base + checked_key(key), Body=file, IfNoneMatch="*"
-                )
+                self._boto3.put_object(Bucket=self.bucket, Key=self._base + checked_key(key), Body=file, IfNoneMatch="*")
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 412:
                 raise FileExistsError(self.uri(key)) from None
@@ -194,9 +192,7 @@ class S3Objects(ObjectStore):
         import boto3.session
         from botocore.config import Config
 
-        config = Config(
-            connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard", "max_attempts": 6}
-        )
+        config = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard", "max_attempts": 6})
         endpoint, region = _endpoint(self.options), _region(self.options)
         return boto3.session.Session().client("s3", region_name=region, endpoint_url=endpoint, config=config)
 

@@ -26,7 +26,7 @@ from torus_assets.datasets.csv_tables import USER
 from torus_assets.datasets.request import Request
 
 BATCH_ROWS = 100_000  # rows in memory at once: 0.4 GB at the peak, libraries included; fewer cost CPU (25 k: a third more)
-REREADS = 1  # times a file may be opened, on average, before dealing its rows into pieces on disk is cheaper
+REREADS = 12  # times a file may be opened, on average, before dealing its rows into pieces on disk is cheaper
 BUCKETS_US = (3_600_000_000, 60_000_000, 1_000_000, 1)  # an hour; finer where a section has more than BATCH_ROWS in one
 REASONS = ("sub_type", "date", "project", "page", "ignored_student")
 DUPLICATE = "duplicates_across_days"

@@ -7,12 +7,12 @@ taken in ClickHouse, in chunks, so that memory does not grow with the day or wit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -25,6 +25,8 @@ from torus_assets.xapi import tables
 from torus_assets.xapi.lake import DayFile, Snapshot
 
 CHUNK_ROWS = 1_000_000  # hashes held in memory at once: some 40 MB a set of 16-byte keys
+PARTS_AT_MOST = 150  # of a month, before the next load; 2 M rows come in as some 50
+CATCH_UP_SECONDS = 300
 WORK_TABLES = ("file", "stage", "found", "changes", "homes", "fresh", "rebuilt")
 BOUNDED = {  # 2 M rows peak at ... MB in chDB
     "max_memory_usage": 450_000_000,
@@ -107,8 +109,9 @@ def load_day(
     with serial(client):
         load = _Load(client, snapshot, day, scratch, schema.ensure(client), progress or (lambda *_: None), include_held)
         load.clear()
-        result = load.run()
-        load.clear()
+        with load.merges_paused():
+            result = load.run()
+            load.clear()
     return result._replace(seconds=time.monotonic() - started)
 
 
@@ -128,14 +131,33 @@ class _Load:
         for name in WORK_TABLES:
             self.client.command(f"DROP TABLE IF EXISTS raw_events__{name} SYNC")
 
+    @contextmanager
+    def merges_paused(self) -> Iterator[None]:
+        """Keeps chDB from merging the same rows again and again while they come in: 36 of 54 CPU seconds for 2 M rows.
+
+        In chDB only: a server would stay like that if this process were killed. Afterwards merges catch up, so that loading
+        day after day does not pile up parts until ClickHouse refuses more.
+        """
+        if not is_embedded(self.client):
+            yield
+            return
+        self.client.command("SYSTEM STOP MERGES raw_events")
+        try:
+            yield
+        finally:
+            self.client.command("SYSTEM START MERGES raw_events")
+        for _ in range(CATCH_UP_SECONDS):
+            if self._count("most_parts", {}) <= PARTS_AT_MOST:
+                break
+            time.sleep(1)
+
     def run(self) -> LoadResult:
         self._create()
         staged = self._stage(self.snapshot.files(kinds=tables.EVENT_KINDS, first=self.day, last=self.day), "raw_events__stage", self.day)
         chunks = self._chunks(staged)
         there = self._find(chunks)
         marked = self._mark(chunks, staged)
-        with self._merges_paused():
-            self._insert(chunks)
+        self._insert(chunks)
         changed, moved, deleted, rehomed = self._rewrite(marked, staged)
         self._verify(chunks)
         [(total,)] = self.client.query("SELECT count() FROM raw_events").result_rows
@@ -154,9 +176,9 @@ class _Load:
         if not is_embedded(self.client):
             self.client.command(sql("create_file", definitions=schema.landing_definitions()))
 
-    def _do(self, statement: str, bound: dict[str, object]) -> None:
+    def _do(self, statement: str, bound: Mapping[str, Any]) -> None:
         """Runs a heavy statement. chDB's allocator keeps what it freed for seconds (200 MB in a load), so ask for it back."""
-        self.client.command(statement, parameters=bound, settings=BOUNDED)
+        self.client.command(statement, parameters=dict(bound), settings=BOUNDED)
         if is_embedded(self.client):
             self.client.command("SYSTEM JEMALLOC PURGE")
 
@@ -216,21 +238,6 @@ class _Load:
             self._do(insert, chunk._asdict())
             self.progress("insert", number + 1, len(chunks))
 
-    @contextmanager
-    def _merges_paused(self) -> Iterator[None]:
-        """Keeps chDB from merging the same rows again and again while they come in: 36 of 54 CPU seconds for 2 M rows.
-
-        In chDB only: a server would stay like that if this process were killed.
-        """
-        if not is_embedded(self.client):
-            yield
-            return
-        self.client.command("SYSTEM STOP MERGES raw_events")
-        try:
-            yield
-        finally:
-            self.client.command("SYSTEM START MERGES raw_events")
-
     def _verify(self, chunks: list[Chunk]) -> None:
         for chunk in chunks:
             [(rows, distinct)] = self.client.query(sql("verify"), parameters=chunk._asdict(), settings=BOUNDED).result_rows
@@ -238,8 +245,8 @@ class _Load:
             if distinct != expected or (rows != expected and self.target.is_ours):
                 raise LoadError(f"{self.day}, month {chunk.month}: {expected} events staged, {distinct} of them in raw_events, in {rows} rows")
 
-    def _count(self, statement: str, bound: dict[str, object]) -> int:
-        [(rows,)] = self.client.query(sql(statement), parameters=bound, settings=BOUNDED).result_rows
+    def _count(self, statement: str, bound: Mapping[str, Any]) -> int:
+        [(rows,)] = self.client.query(sql(statement), parameters=dict(bound), settings=BOUNDED).result_rows
         return rows
 
     # --- 3. what changed, moved or went
@@ -253,7 +260,7 @@ class _Load:
             self._do(sql("mark_changed"), {**chunk._asdict(), "day": self.day})
         for part in _slices(staged):
             self._do(sql("mark_obsolete"), {"day": self.day, **part})
-        return dict(self.client.query(sql("reasons")).result_rows)
+        return {str(reason): int(count) for reason, count in self.client.query(sql("reasons")).result_rows}
 
     def _rewrite(self, marked: dict[str, int], staged: int) -> tuple[int, int, int, int]:
         """Rewrites the months that hold marked rows. Returns the numbers of rows changed, moved, deleted and rehomed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import cast
 
 import dagster as dg
 import polars as pl
@@ -45,7 +46,7 @@ def bundle_index_asset(
     context: dg.AssetExecutionContext, config: IndexConfig, bundles: ObjectStoreResource, inventory: ObjectStoreResource, lake: LakeResource
 ) -> None:
     days = days_of(context)
-    index = day.find_bundles(bundles.open(), inventory.open(), lake.open(), days[0], days[-1], listing=config.listing)
+    index = day.find_bundles(bundles.open(), inventory.open(), lake.open(), days[0], days[-1], listing=cast(bundle_index.Listing, config.listing))
     context.log.info("indexed %d bundles of %d days; inventory: %s", index.count, len(days), index.inventory_name or "none")
     for one in days:
         found = index.days.get(one, [])

@@ -179,7 +179,7 @@ def read_index(lake: ObjectStore, day: date) -> Bundles:
         raise FileNotFoundError(
             f"{day} has no bundle index ({lake.uri(index_key(day))}): materialize xapi/bundle_index for it first"
         ) from None
-    return Bundles(pq.read_table(pa.BufferReader(body), schema=SCHEMA, partitioning=None))
+    return Bundles(pq.read_table(pa.BufferReader(body), schema=SCHEMA, partitioning=None))  # pyright: ignore[reportArgumentType]  # its stubs know no None
 
 
 def index_key(day: date) -> str:
@@ -282,9 +282,7 @@ class _Found:
             self._parts.setdefault(day, []).append(_table(list(group)))
         self._recent.clear()
 
-    def index(
-        self, first: date, last: date, used: Inventory | None, skipped: dict[str, str], listed_from: date | None
-    ) -> BundleIndex:
+    def index(self, first: date, last: date, used: Inventory | None, skipped: dict[str, str], listed_from: date | None) -> BundleIndex:
         self._pack()
         index = BundleIndex(
             first,

@@ -100,7 +100,7 @@ def inventory_objects(
     last: date,
     *,
     prefix: str = "",
-    junk: Callable[[str, int], None] = lambda example, count: None,
+    junk: Callable[[str, int], None] = lambda _example, _count: None,
 ) -> Iterator[ObjectInfo]:
     """The current bundles of the report that were uploaded from ``first`` to ``last``, in the report's order.
 
@@ -195,9 +195,7 @@ def _verified(store: ObjectStore, file: DataFile) -> Iterator[Path]:
         yield store.path(file.key) if store.is_local else Path(copy.name)
 
 
-def _bundles_of(
-    path: Path, name: str, days: tuple[date, date], prefix: str, junk: Callable[[str, int], None]
-) -> Iterator[ObjectInfo]:
+def _bundles_of(path: Path, name: str, days: tuple[date, date], prefix: str, junk: Callable[[str, int], None]) -> Iterator[ObjectInfo]:
     with pq.ParquetFile(path) as file:
         columns = file.schema_arrow.names
         if missing := [column for column in COLUMNS if column not in columns]:
@@ -207,9 +205,7 @@ def _bundles_of(
             yield from _infos(_wanted_rows(batch, days, prefix, junk), junk)
 
 
-def _wanted_rows(
-    batch: pa.RecordBatch, days: tuple[date, date], prefix: str, junk: Callable[[str, int], None]
-) -> pa.RecordBatch:
+def _wanted_rows(batch: pa.RecordBatch, days: tuple[date, date], prefix: str, junk: Callable[[str, int], None]) -> pa.RecordBatch:
     """Current objects below the prefix whose key is a bundle's and whose day is asked for. All of it in Arrow."""
     current = batch.filter(_is_current(batch))
     if prefix:

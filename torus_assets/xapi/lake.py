@@ -93,12 +93,13 @@ class Snapshot:
         """Rows of one table (e.g. `part_attempts`) with their `upload_date` and `kind`, read lazily."""
         declared = tables.BY_NAME[table]
         files = self.files(kinds=[declared.kind], first=first, last=last)
+        store = open_store(self.url)
         partition = pl.Schema({"upload_date": pl.Date(), "kind": pl.String()})
         if not files:
             empty = pa.schema([*(column.arrow for column in tables.PARTITION_COLUMNS), *declared.schema])
             return pl.LazyFrame(pl.from_arrow(empty.empty_table()))  # pyright: ignore[reportArgumentType]
         return pl.scan_parquet(
-            [f"{self.url}/{f.path}" if "://" in self.url and not self.url.startswith("file://") else open_store(self.url).path(f.path) for f in files],
+            [str(store.path(f.path)) if store.is_local else store.uri(f.path) for f in files],
             hive_partitioning=True,
             hive_schema=partition,
             storage_options=storage_options(self.url) or None,

@@ -8,7 +8,11 @@ from typing import Any
 import polars as pl
 
 from torus_assets.xapi import tables
+from torus_assets.xapi.bundles import PARTITIONS
 from torus_assets.xapi.lake import Lake
+
+
+POSITION = r"\b(byte|after) \d+"  # where in the line: lines that are broken alike are one group
 
 
 class UnknownReason(ValueError):
@@ -22,6 +26,11 @@ def _refused(lake_url: str, first: date, last: date, reason: str | None) -> pl.L
     return rows if reason is None else rows.filter(pl.col("reason") == reason)
 
 
+def _key(source_file: str) -> str:
+    """The key of an object, from its address."""
+    return next((source_file[at:] for home in PARTITIONS if (at := source_file.rfind(f"{home}/")) >= 0), source_file)
+
+
 def groups(lake_url: str, first: date, last: date, reason: str | None = None) -> list[dict[str, Any]]:
     """Refused lines per day, reason and detail, most frequent first, with the place of the first of each; no learner's text.
 
@@ -31,6 +40,7 @@ def groups(lake_url: str, first: date, last: date, reason: str | None = None) ->
     """
     found = (
         _refused(lake_url, first, last, reason)
+        .with_columns(pl.col("detail").str.replace_all(POSITION, "$1 N"))
         .group_by("upload_date", "reason", "detail")
         .agg(pl.len().alias("lines"), pl.struct("source_file", "source_line").sort().first().alias("place"))
         .sort("upload_date", -pl.col("lines").cast(pl.Int64), "reason", "detail")
@@ -42,7 +52,7 @@ def groups(lake_url: str, first: date, last: date, reason: str | None = None) ->
             "reason": row["reason"],
             "lines": row["lines"],
             "detail": row["detail"],
-            "first": f"{row['place']['source_file']} line {row['place']['source_line']}",
+            "first": f"{_key(row['place']['source_file'])} line {row['place']['source_line']}",
         }
         for row in found.iter_rows(named=True)
     ]

@@ -41,7 +41,14 @@ def statement(random: random.Random, section: int, when: datetime) -> dict:
         "session_id": f"{guid[8:16]}-{guid[:4]}",
     }  # fmt: skip
     feedback = {
-        "content": [{"children": [{"text": random.choice(["Correct. Both halves follow from the definition.", "Not quite: «mass» is conserved."])}], "type": "p"}],
+        "content": [
+            {
+                "children": [
+                    {"text": random.choice(["Correct. Both halves follow from the definition.", "Not quite: «mass» is conserved."])}
+                ],
+                "type": "p",
+            }
+        ],
         "id": str(random.randrange(10**9)),
     }
     score = float(random.random() < 0.6)
@@ -81,20 +88,31 @@ def make(folder: Path, rows: int, days: int, sections: int) -> None:
         tables = []
         for place in range(rows // days // LINES_PER_OBJECT):
             section = 3000 + chance.randrange(sections)
-            lines = [json.dumps(statement(chance, section, midnight + timedelta(seconds=chance.randrange(86400))), ensure_ascii=False, separators=(",", ":")) for _ in range(LINES_PER_OBJECT)]
+            lines = [
+                json.dumps(
+                    statement(chance, section, midnight + timedelta(seconds=chance.randrange(86400))),
+                    ensure_ascii=False,
+                    separators=(",", ":"),
+                )
+                for _ in range(LINES_PER_OBJECT)
+            ]
             body = "\n".join(lines).encode()
             name = f"{number:03d}-{place:06d}.jsonl"
             (folder / "objects" / name).write_bytes(body)
             made = [(e.digest.hex(), f"s3://bucket/{name}", "etag", e.line, midnight, *e.row) for e in parse(body, section).events]
             assert len(made) == LINES_PER_OBJECT
-            tables.append(pa.table([pa.array(column, field.type) for column, field in zip(zip(*made, strict=True), schema, strict=True)], schema=schema))
+            tables.append(
+                pa.table(
+                    [pa.array(column, field.type) for column, field in zip(zip(*made, strict=True), schema, strict=True)], schema=schema
+                )
+            )
         table = pa.concat_tables(tables).sort_by([("section_id", "ascending"), ("timestamp", "ascending"), ("event_hash", "ascending")])
         pq.write_table(table, folder / "lake" / f"{day}.parquet", compression="zstd", row_group_size=40_000)
 
 
 def started(*imported: object) -> None:  # noqa: ARG001
     """Remembers the CPU seconds that start and imports took: 1 s for ours without compiled byte code, whatever the size."""
-    global start_cpu  # noqa: PLW0603
+    global start_cpu
     start_cpu = time.process_time()
 
 
@@ -114,7 +132,15 @@ def before(folder: Path) -> int:
         return '"' + json.dumps(value, separators=(",", ":")) + '"'
 
     scope = ("section_id", "project_id", "publication_id", "page_id", "activity_id", "activity_revision_id")
-    attempt = ("page_attempt_guid", "page_attempt_number", "part_id", "part_attempt_guid", "part_attempt_number", "activity_attempt_number", "activity_attempt_guid")
+    attempt = (
+        "page_attempt_guid",
+        "page_attempt_number",
+        "part_id",
+        "part_attempt_guid",
+        "part_attempt_number",
+        "activity_attempt_number",
+        "activity_attempt_guid",
+    )
     rows: list[dict] = []
     written = chunk = 0
     (folder / "before").mkdir()
@@ -157,10 +183,7 @@ def now(folder: Path, dialect: str) -> int:
 
     open_store(f"file://{folder}")
     started(export)
-    files = [
-        SimpleNamespace(path=p.name, day=date.fromisoformat(p.stem), kind="part_attempt")
-        for p in sorted((folder / "lake").iterdir())
-    ]
+    files = [SimpleNamespace(path=p.name, day=date.fromisoformat(p.stem), kind="part_attempt") for p in sorted((folder / "lake").iterdir())]
 
     class Pinned:
         version = 1
@@ -176,20 +199,31 @@ def now(folder: Path, dialect: str) -> int:
             return []
 
     sections = json.loads((folder / "sections.json").read_text())
-    request = parse_request({"job_id": "bench", "action": "attempt_evaluated", "section_ids": sections, "chunk_rows": CHUNK_ROWS, "dialect": dialect})
-    result = export(request, Pinned(), open_store(f"file://{folder / dialect}"), pseudonyms=PseudonymKey(b"k" * 32), scratch=folder / "scratch")
+    request = parse_request(
+        {"job_id": "bench", "action": "attempt_evaluated", "section_ids": sections, "chunk_rows": CHUNK_ROWS, "dialect": dialect}
+    )
+    result = export(
+        request, Pinned(), open_store(f"file://{folder / dialect}"), pseudonyms=PseudonymKey(b"k" * 32), scratch=folder / "scratch"
+    )
     return result.rows
 
 
 def measured(folder: Path, way: str) -> dict:
     """One way in a process of its own."""
     start = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run([sys.executable, "-m", "benchmarks.csv_export", "--way", way, "--folder", str(folder)], check=True, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.csv_export", "--way", way, "--folder", str(folder)], check=True, capture_output=True, text=True
+    )
     end = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
     told = json.loads(ran.stdout.splitlines()[-1])
     work = cpu - told["start_cpu_seconds"]
-    return {**told, "cpu_seconds": round(cpu, 2), "rows_per_cpu_second": round(told["rows"] / work), "rows_per_cpu_second_with_start": round(told["rows"] / cpu)}
+    return {
+        **told,
+        "cpu_seconds": round(cpu, 2),
+        "rows_per_cpu_second": round(told["rows"] / work),
+        "rows_per_cpu_second_with_start": round(told["rows"] / cpu),
+    }
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
@@ -96,6 +97,17 @@ def _values(chance: random.Random, section: int, hour: int, feedback: list[str])
 
 def _guid(hexes: str, at: int) -> str:
     return f"{hexes[at : at + 8]}-{hexes[at + 8 : at + 12]}-{hexes[at + 12 : at + 16]}-{hexes[at + 16 : at + 20]}-{hexes[at + 20 : at + 32]}"
+
+
+def installed(folder: Path, *, pandas: bool) -> dict[str, str]:
+    """The environment of an installed service: byte code is kept (below `folder`), and libraries that only benchmarks need are not there."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    if not pandas:
+        hidden = folder / "hidden"
+        hidden.mkdir(exist_ok=True)
+        (hidden / "pandas.py").write_text("raise ModuleNotFoundError('pandas')\n")
+        environment["PYTHONPATH"] = os.pathsep.join([str(hidden), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return environment
 
 
 if __name__ == "__main__":

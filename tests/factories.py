@@ -173,7 +173,9 @@ def _tutor(name: str, title: str, end: str) -> JsonObject:
     extensions = {**_ACTIVITY}
     if end:  # the one older version knows no enrollment
         del extensions[OLI + "enrollment_id"]
-    made = _statement(OLI + name, title, f"torus.example.edu/{name}/{ACTIVITY_GUID}{end}", _CREATED, "2026-02-03T15:05:01.660902Z", extensions)
+    made = _statement(
+        OLI + name, title, f"torus.example.edu/{name}/{ACTIVITY_GUID}{end}", _CREATED, "2026-02-03T15:05:01.660902Z", extensions
+    )
     made["object"]["objectType"] = "Tutor"
     return {**made, "result": {"message": TUTOR_XML}}
 
@@ -285,7 +287,9 @@ class Place:
                 found.append(Wanted(info.key, store.uri(info.key), section, category, uploaded, info.size, info.etag, info.last_modified))
         return found
 
-    def ingest(self, index: list[Wanted] | None = None, *, day: date = DAY, max_quarantined_share: float = 1.0, **options: Any) -> IngestResult:
+    def ingest(
+        self, index: list[Wanted] | None = None, *, day: date = DAY, max_quarantined_share: float = 1.0, **options: Any
+    ) -> IngestResult:
         """Brings the day up to date; by default with what the store has now, and no share of refusals holds it."""
         wanted = self.index(day) if index is None else index
         made = IngestOptions(max_quarantined_share=max_quarantined_share, **{"workers": 1, **options})

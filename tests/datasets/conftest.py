@@ -49,7 +49,15 @@ class Made:
 
 @pytest.fixture
 def make(lake: SmallLake, store: ObjectStore, tmp_path: Path) -> Callable[..., Made]:
-    def made(action: str = "attempt_evaluated", sections: Any = (3021,), *, of: Any = None, to: ObjectStore | None = None, batch_rows: int = 100_000, **keys: Any) -> Made:
+    def made(
+        action: str = "attempt_evaluated",
+        sections: Any = (3021,),
+        *,
+        of: Any = None,
+        to: ObjectStore | None = None,
+        batch_rows: int = 100_000,
+        **keys: Any,
+    ) -> Made:
         request = parse_request({"job_id": "job-1", "action": action, "section_ids": list(sections), **keys})
         result = export(request, of or lake, to or store, pseudonyms=KEY, scratch=tmp_path / "scratch", batch_rows=batch_rows)
         return Made(result, to or store)

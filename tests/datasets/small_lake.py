@@ -46,9 +46,7 @@ class SmallLake:
         assert not parsed.refusals, parsed.refusals
         uploaded = datetime(when.year, when.month, when.day, 13, tzinfo=UTC)
         for kind in sorted({event.kind for event in parsed.events}):
-            rows = [
-                (e.digest.hex(), f"s3://bucket/{source}", "etag", e.line, uploaded, *e.row) for e in parsed.events if e.kind == kind
-            ]
+            rows = [(e.digest.hex(), f"s3://bucket/{source}", "etag", e.line, uploaded, *e.row) for e in parsed.events if e.kind == kind]
             schema = BY_KIND[kind].schema
             table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
             table = table.sort_by([("section_id", "ascending"), ("timestamp", "ascending"), ("event_hash", "ascending")])
@@ -60,7 +58,9 @@ class SmallLake:
         return self
 
     def files(self, *, kinds: Any = None, first: date | None = None, last: date | None = None) -> list[SmallFile]:
-        return [f for f in self._files if (kinds is None or f.kind in kinds) and (not first or f.day >= first) and (not last or f.day <= last)]
+        return [
+            f for f in self._files if (kinds is None or f.kind in kinds) and (not first or f.day >= first) and (not last or f.day <= last)
+        ]
 
     @contextmanager
     def local(self, files: Iterable[SmallFile], scratch: Path) -> Iterator[list[Path]]:
@@ -106,7 +106,13 @@ def part(user: Any = 41207, at: str = NOON, section: int = 3021, page: int = 604
 
 def activity(user: Any = 41207, at: str = NOON, section: int = 3021, page: int = 60480, **changes: Any) -> dict[str, Any]:
     scope = _scope(
-        section, page, changes, activity_id=60511, activity_revision_id=210774, activity_attempt_guid="activity-guid", activity_attempt_number=1
+        section,
+        page,
+        changes,
+        activity_id=60511,
+        activity_revision_id=210774,
+        activity_attempt_guid="activity-guid",
+        activity_attempt_number=1,
     )
     score = {"score": {"raw": 2.5, "max": 3, "scaled": 0.83}, "success": True, "completion": True}
     return _statement(user, OLI + "activity_attempt", "http://adlnet.gov/expapi/verbs/completed", at, scope, score)
@@ -122,14 +128,19 @@ def view(user: Any = 41207, at: str = NOON, section: int = 3021, page: int = 604
     return _statement(user, OLI + "types/page", "http://id.tincanapi.com/verb/viewed", at, _scope(section, page, changes), done)
 
 
-def video(verb: str, user: Any = 41207, at: str = NOON, section: int = 3021, page: int = 60480, length: float | None = 312.44, **result: Any) -> dict[str, Any]:
+def video(
+    verb: str, user: Any = 41207, at: str = NOON, section: int = 3021, page: int = 60480, length: float | None = 312.44, **result: Any
+) -> dict[str, Any]:
     """A video event; `result` by the short names of spec/xapi.md 4.5, `_` for `-`."""
     iri = "http://adlnet.gov/expapi/verbs/experienced" if verb == "experienced" else f"https://w3id.org/xapi/video/verbs/{verb}"
     shown = {VIDEO + name.replace("_", "-"): value for name, value in result.items()}
     scope = _scope(section, page, {}, content_element_id="2918847710", resource_id=page)
     del scope["page_id"]
     made = _statement(user, "https://w3id.org/xapi/video/activity-type/video", iri, at, scope, {"extensions": shown})
-    made["object"] = {"id": "https://video.example.edu/cells, part 1.mp4", "definition": {"name": {"en-US": "Cells, part 1"}, "type": made["object"]["definition"]["type"]}}
+    made["object"] = {
+        "id": "https://video.example.edu/cells, part 1.mp4",
+        "definition": {"name": {"en-US": "Cells, part 1"}, "type": made["object"]["definition"]["type"]},
+    }
     if length is not None:
         made["context"]["extensions"][VIDEO + "length"] = length
     return made

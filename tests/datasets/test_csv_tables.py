@@ -61,7 +61,11 @@ def test_the_columns_are_those_of_the_spec():
 def old_rows(statements: list[dict]) -> pd.DataFrame:
     """The old job's rows of part attempts (spec/datasets.md 5.2, 5.5), learners left out."""
     oli = "http://oli.cmu.edu/extensions/"
-    columns = [name for name in ACTIONS["attempt_evaluated"].names if name not in {"event_type", "timestamp", "user_id", "score", "out_of", "response", "feedback"}]
+    columns = [
+        name
+        for name in ACTIONS["attempt_evaluated"].names
+        if name not in {"event_type", "timestamp", "user_id", "score", "out_of", "response", "feedback"}
+    ]
     rows = []
     for s in statements:
         extensions, result = s["context"]["extensions"], s["result"]

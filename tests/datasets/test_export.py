@@ -49,8 +49,17 @@ def test_the_bytes_do_not_depend_on_how_the_lake_is_laid_out_or_read(lake, make,
     other = type(lake)(tmp_path / "other")
     for start in range(0, 50, 10):
         other.add("2026-01-03", rows[start : start + 10])
-    made = make(sections=[3022, 3021], chunk_rows=11, of=other, to=open_store(f"file://{tmp_path / 'again'}"), batch_rows=batch_rows, format=["csv", "parquet"])
-    assert [made.body(n) for n in made.result.chunks if n.endswith("csv")] == [wanted.body(n) for n in wanted.result.chunks if n.endswith("csv")]
+    made = make(
+        sections=[3022, 3021],
+        chunk_rows=11,
+        of=other,
+        to=open_store(f"file://{tmp_path / 'again'}"),
+        batch_rows=batch_rows,
+        format=["csv", "parquet"],
+    )
+    assert [made.body(n) for n in made.result.chunks if n.endswith("csv")] == [
+        wanted.body(n) for n in wanted.result.chunks if n.endswith("csv")
+    ]
     assert made.result.run == wanted.result.run  # the content says so, not the files
 
 
@@ -82,7 +91,14 @@ def test_every_restriction_is_counted_under_its_first_reason(lake, make):
         part(project_id=7), part(project_id=None), part(page=1), part(user=9), part(user="9", page_attempt_guid="y"),
         activity(), page(), part(section=1), view(),
     ])  # fmt: skip
-    made = make(sub_types=["part_attempt_evaluated"], date_from="2026-01-02", date_to="2026-01-02", project_id=118, page_ids=[60480], ignored_student_ids=["9"])
+    made = make(
+        sub_types=["part_attempt_evaluated"],
+        date_from="2026-01-02",
+        date_to="2026-01-02",
+        project_id=118,
+        page_ids=[60480],
+        ignored_student_ids=["9"],
+    )
     assert made.result.rows == 2
     assert made.result.excluded == {"date": 2, "ignored_student": 2, "page": 1, "project": 2, "sub_type": 2}
     assert balanced(made)
@@ -125,7 +141,7 @@ def test_parquet_holds_the_same_rows_with_types(lake, make, store):
 
 def test_sections_the_lake_does_not_hold_are_refused_by_name(lake, make, store):
     lake.add("2026-01-02", [part(), view(section=3022)])
-    with pytest.raises(UnknownSections, match="section 7, 8$"):
+    with pytest.raises(UnknownSections, match=r"section 7, 8$"):
         make(sections=[8, 3021, 3022, 7])
     assert not list(store.list())
 

@@ -19,7 +19,14 @@ def test_a_pseudonym_depends_on_key_scope_host_and_learner_only():
         return key.scoped(scope).learner(host, user)
 
     assert name() == name()
-    others = {name(key=PseudonymKey(b"fedcba9876543210")), name(scope="t"), name(host="i"), name(user="v"), name(host="hu", user=""), name(host="", user="hu")}
+    others = {
+        name(key=PseudonymKey(b"fedcba9876543210")),
+        name(scope="t"),
+        name(host="i"),
+        name(user="v"),
+        name(host="hu", user=""),
+        name(host="", user="hu"),
+    }
     assert len(others | {name()}) == 7
     assert len(name()) == 33
     assert name()[0] == "s"
@@ -32,7 +39,12 @@ def test_rows_are_named_without_moving_and_each_learner_is_computed_once():
     named = names.name(rows)
     assert named.columns == ["user_id", "n"]
     assert named["n"].to_list() == list(range(200))
-    assert named["user_id"].to_list()[:4] == [names.learner("h", "1"), names.learner("i", "1"), names.learner(None, "1"), names.learner("h", "2")]
+    assert named["user_id"].to_list()[:4] == [
+        names.learner("h", "1"),
+        names.learner("i", "1"),
+        names.learner(None, "1"),
+        names.learner("h", "2"),
+    ]
     assert len(names.known) == 4
 
 

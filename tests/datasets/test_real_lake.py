@@ -13,8 +13,8 @@ def test_a_data_set_of_the_real_lake_equals_that_of_the_small_one(lake, make, tm
     lake.add("2026-01-02", statements[:4]).add("2026-01-03", statements, "b.jsonl")
     real = Lake(f"file://{tmp_path / 'real'}")
     snapshot = real.ensure()
-    for day in (date for date in sorted({file.day for file in lake.files()})):
-        files = [file for file in lake.files(first=day, last=day)]
+    for day in sorted({file.day for file in lake.files()}):
+        files = list(lake.files(first=day, last=day))
         added = [real.place(lake.folder / file.path, day, file.kind) for file in files]
         real.commit(snapshot, day, added, [], rewrite=True)
         snapshot = real.snapshot()

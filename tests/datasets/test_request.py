@@ -44,7 +44,11 @@ def test_no_restriction_to_pages_in_each_way_torus_says_it(pages):
         ("attempt_evaluated", ["part_attempt_evaluted", "page_attempt_evaluted"], ("part_attempt_evaluated", "page_attempt_evaluated")),
         ("video", ["playedpausedseekedcompleted"], ("played", "paused", "seeked", "completed")),
         ("video", ["seeked,played"], ("played", "seeked")),
-        ("attempt_evaluated", ["part_attempt_evalutedactivity_attempt_evaluated"], ("part_attempt_evaluated", "activity_attempt_evaluated")),
+        (
+            "attempt_evaluated",
+            ["part_attempt_evalutedactivity_attempt_evaluated"],
+            ("part_attempt_evaluated", "activity_attempt_evaluated"),
+        ),
     ],
 )
 def test_sub_types_misspelt_or_run_together_are_understood(action, given, names):

@@ -11,11 +11,13 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.factories import DAY, Place, bundle_key, hashes, line, numbered, statement
 
+from tests.factories import DAY, Place, bundle_key, hashes, line, numbered, statement
+from torus_assets.clients.object_store import open_store
 from torus_assets.engine.decode import BundleGone
+from torus_assets.xapi import day as day_of_index
 from torus_assets.xapi import tables
-from torus_assets.xapi.ingest import clear_spool, scratch_folder
+from torus_assets.xapi.ingest import IngestOptions, clear_spool, scratch_folder
 from torus_assets.xapi.lake import Lake, LakeMissing
 from torus_assets.xapi.ledger import RowsWouldVanish
 
@@ -127,7 +129,7 @@ def test_a_rebuild_refuses_to_drop_rows_of_objects_that_are_gone(place):
     before = place.contents()
     place.remove(key)
     assert place.ingest().mode == "none"
-    with pytest.raises(RowsWouldVanish, match="1 rows .* of 1 objects"):
+    with pytest.raises(RowsWouldVanish, match=r"1 rows .* of 1 objects"):
         place.ingest(rebuild=True)
     assert place.contents() == before
     assert place.ingest(rebuild=True, drop_vanished=True).day_total["bundles"] == 1
@@ -197,7 +199,9 @@ def test_a_sectional_rebuild_leaves_other_rows_as_they_are(place):
     place.put(bundle_key("C", section=OTHER_SECTION), [numbered(4)])
     place.ingest(sections=frozenset({3021}))
     after = place.contents()
-    other = [[row for rows in contents.values() for row in rows if f"/{OTHER_SECTION}/" in row["source_file"]] for contents in (before, after)]
+    other = [
+        [row for rows in contents.values() for row in rows if f"/{OTHER_SECTION}/" in row["source_file"]] for contents in (before, after)
+    ]
     assert other[0] == other[1]
     assert len(after["page_views"]) == 2
     adds_up(place)
@@ -265,7 +269,9 @@ def test_an_empty_object_is_in_the_ledger(place):
 
 
 def test_coerced_fields_are_counted_per_column(place):
-    place.put(bundle_key("A"), [line(statement("page_viewed", {"ext(project_id)": "x", "result.success": 1, "id": n})) for n in "ab"] + [VIEW])
+    place.put(
+        bundle_key("A"), [line(statement("page_viewed", {"ext(project_id)": "x", "result.success": 1, "id": n})) for n in "ab"] + [VIEW]
+    )
     assert place.ingest().day_total["coerced"] == {"project_id": 2, "success": 2}
 
 
@@ -357,8 +363,8 @@ def test_two_days_at_once_do_not_disturb_each_other(place):
 def test_processes_that_ingest_a_day_at_once_do_not_double_it(place):
     for n in range(3):
         place.put(bundle_key(f"{n}"), [numbered(n), VIEW])
-    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); import factories, pathlib; factories.Place(pathlib.Path({str(place.root)!r})).ingest()"
-    running = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    program = "import pathlib, sys; from tests import factories; factories.Place(pathlib.Path(sys.argv[1])).ingest()"
+    running = [subprocess.Popen([sys.executable, "-c", program, str(place.root)], cwd=Path(__file__).parents[2]) for _ in range(2)]
     assert [process.wait(60) for process in running] == [0, 0]
     assert len(place.contents()["bundles"]) == 3
     adds_up(place)
@@ -403,13 +409,24 @@ def test_rows_are_sorted_by_section_time_and_hash(place):
 
 
 def test_clearing_the_spool_leaves_a_running_ingest_alone(place):
-    with scratch_folder(place.spool, DAY) as running:
-        with scratch_folder(place.spool, DAY) as other:
-            assert clear_spool(place.spool) == []
-            assert (running.is_dir(), other.is_dir()) == (True, True)
+    with scratch_folder(place.spool, DAY) as running, scratch_folder(place.spool, DAY) as other:
+        assert clear_spool(place.spool) == []
+        assert (running.is_dir(), other.is_dir()) == (True, True)
     assert list(place.spool.iterdir()) == []
 
 
 def test_a_lake_that_was_never_made_says_what_to_do(tmp_path):
     with pytest.raises(LakeMissing, match="torus ingest"):
         Lake(f"file://{tmp_path}/none").snapshot()
+
+
+def test_an_object_that_only_an_old_inventory_knows_is_left_out_when_it_is_gone(place: Place) -> None:
+    first, second = bundle_key("A"), bundle_key("B")
+    place.put(first, [numbered(1)])
+    place.put(second, [numbered(2)])
+    store = open_store(place.url)
+    day_of_index.find_bundles(store, store, place.lake, DAY, DAY, listing="always")
+    place.remove(second)
+    result = day_of_index.ingest(place.lake, store, DAY, place.spool, IngestOptions())
+    assert result.day_total["bundles"] == 1
+    assert [row["key"] for row in place.contents()["bundles"]] == [first]

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.factories import SECTION, Place, bundle_key, line, numbered, statement
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.factories import SECTION, Place, bundle_key, line, numbered, statement
 
 OTHER = 4000
 LINES = [
@@ -20,7 +21,9 @@ LINES = [
 ]  # fmt: skip
 
 bodies = st.lists(st.sampled_from(LINES), max_size=6).map(b"\n".join)
-bundles = st.lists(st.tuples(st.integers(0, 59), st.sampled_from([SECTION, SECTION, OTHER]), bodies), min_size=1, max_size=6, unique_by=lambda b: b[0])
+bundles = st.lists(
+    st.tuples(st.integers(0, 59), st.sampled_from([SECTION, SECTION, OTHER]), bodies), min_size=1, max_size=6, unique_by=lambda b: b[0]
+)
 splits = st.lists(st.integers(1, 3), min_size=6, max_size=6)
 
 
@@ -33,7 +36,10 @@ def without_etags(contents: dict[str, Any], root: Path) -> dict[str, Any]:
     """Another folder's lake to compare with: its objects differ in address, etag and time, and in nothing else."""
     unlike = ("source_etag", "last_modified")
     return {
-        table: [{**{name: value for name, value in row.items() if name not in unlike}, "source_file": row["source_file"].replace(str(root), "")} for row in rows]
+        table: [
+            {**{name: value for name, value in row.items() if name not in unlike}, "source_file": row["source_file"].replace(str(root), "")}
+            for row in rows
+        ]
         for table, rows in contents.items()
     }
 

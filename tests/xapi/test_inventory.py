@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.inventories import WRITTEN, row, write
+from tests.xapi.test_bundles import GOOD, JUNK
 from torus_assets.clients.object_store import ObjectInfo, ObjectStore, open_store
-from torus_assets.xapi.inventory import UnusableInventory, inventory_objects, newest_inventory
+from torus_assets.xapi.bundles import parse_key
+from torus_assets.xapi.inventory import UnusableInventory, inventory_batches, inventory_objects, newest_inventory
 
 DAY = date(2026, 2, 3)
 KEY = "section/7/video/2026-02-03T15-06-44.120773Z_A.jsonl"
@@ -173,3 +175,19 @@ def test_a_copied_report_finds_its_files_beside_the_manifest(store):
 def test_an_empty_report_is_a_report(store):
     write(store, "2026-02-05T01-00Z", [])
     assert objects(store) == []
+
+
+def test_the_columns_way_of_reading_keys_agrees_with_the_grammar(store):
+    """Both exist because a million keys are too many for Python objects."""
+    odd = [*JUNK, GOOD, GOOD.replace(".120773", ""), GOOD.replace(".120773", ".1"), GOOD.replace("15-06-44", "23-59-61")]
+    odd += ["project/slug/authoring/2026-02-28T00-00-00Z_x.jsonl", "section/1/new_kind/2024-02-29T23-59-59.999999Z_a-b_c.jsonl"]
+    write(store, "2026-02-05T01-00Z", [[row(key) for key in odd]])
+    inventory, _ = newest_inventory(store)
+    assert inventory is not None
+    junk: list[int] = []
+    batches = inventory_batches(store, inventory, date(1, 1, 1), date(9999, 12, 31), junk=lambda _, count: junk.append(count))
+    seen = [tuple(found.values())[:5] for batch in batches for found in batch.to_pylist()]
+    expected = [key for key in map(parse_key, odd) if key]
+    assert seen == [(key.key, key.partition, key.partition_id, key.category, key.uploaded_at) for key in expected]
+    years_out_of_range = sum(key.startswith("section/3021/attempt_evaluated/0000") for key in odd)
+    assert sum(junk) == len(odd) - len(expected) - years_out_of_range

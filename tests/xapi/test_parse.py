@@ -8,8 +8,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.factories import ADL, DROP, EXAMPLES, FEEDBACK, LAKE_KINDS, OLI, OLI_HTTPS, PAGE_GUID, SECTION, TUTOR_XML, changed, json_path, line, statement
 
+from tests.factories import (
+    ADL,
+    DROP,
+    EXAMPLES,
+    FEEDBACK,
+    LAKE_KINDS,
+    OLI,
+    OLI_HTTPS,
+    PAGE_GUID,
+    SECTION,
+    TUTOR_XML,
+    changed,
+    json_path,
+    line,
+    statement,
+)
 from torus_assets.xapi import tables
 from torus_assets.xapi.parse import KEPT_BYTES, MAX_DEPTH, OverLong, Parsed, Refusal, lines_of, parse, parse_lines, streamed_lines
 
@@ -250,7 +265,9 @@ VIDEOS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("event_kind", "changes", "columns"), [pytest.param(*rest, id=says) for says, *rest in (*ENVELOPE, *KINDS, *ATTEMPTS, *VIDEOS)])
+@pytest.mark.parametrize(
+    ("event_kind", "changes", "columns"), [pytest.param(*rest, id=says) for says, *rest in (*ENVELOPE, *KINDS, *ATTEMPTS, *VIDEOS)]
+)
 def test_a_variant(event_kind, changes, columns):
     found = row_with(event_kind, changes)
     assert {name: found[name] for name in columns} == columns
@@ -275,7 +292,10 @@ def test_every_kind_reads_all_its_extensions_under_https(event_kind):
     ("text", "expected"),
     [
         ("2026-02-03T15:06:41Z", datetime(2026, 2, 3, 15, 6, 41, tzinfo=UTC)),
-        *((f"2026-02-03T15:06:41.{'123456789'[:n]}Z", datetime(2026, 2, 3, 15, 6, 41, int(f"{'123456789'[:n]:0<6}"[:6]), tzinfo=UTC)) for n in range(1, 10)),
+        *(
+            (f"2026-02-03T15:06:41.{'123456789'[:n]}Z", datetime(2026, 2, 3, 15, 6, 41, int(f"{'123456789'[:n]:0<6}"[:6]), tzinfo=UTC))
+            for n in range(1, 10)
+        ),
         ("2026-02-03T15:06:41.999999999Z", datetime(2026, 2, 3, 15, 6, 41, 999999, tzinfo=UTC)),
         ("2026-02-03T15:06:41", datetime(2026, 2, 3, 15, 6, 41, tzinfo=UTC)),
         ("2026-02-03T15:06:41.5", datetime(2026, 2, 3, 15, 6, 41, 500000, tzinfo=UTC)),
@@ -420,12 +440,14 @@ JOINING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("event_kind", "path", "value"), [(kind, path, value) for kind, pairs in JOINING.items() for path, value in pairs.items()])
+@pytest.mark.parametrize(
+    ("event_kind", "path", "value"), [(kind, path, value) for kind, pairs in JOINING.items() for path, value in pairs.items()]
+)
 def test_a_field_that_joins_or_orders_of_a_wrong_type_refuses_the_line(event_kind, path, value):
     refused = refusal(line(statement(event_kind, {path: value})))
     assert refused.reason == "wrong_type"
     assert refused.detail.endswith(f"at `{json_path(path)}`")
-    assert SECRET not in refused.detail and "952" not in refused.detail
+    assert "952" not in refused.detail  # the secret ends so, too
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1.0", "1e3", "0x1", "1 2", "१२", str(2**63), "9" * 5000, -1, 2**63, True, 1.5, [1], {}])
@@ -463,12 +485,17 @@ COERCED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("event_kind", "path", "column"), [(kind, path, column) for kind, pairs in COERCED.items() for path, column in pairs.items()])
+@pytest.mark.parametrize(
+    ("event_kind", "path", "column"), [(kind, path, column) for kind, pairs in COERCED.items() for path, column in pairs.items()]
+)
 def test_any_other_field_of_a_wrong_type_becomes_null_and_is_counted(event_kind, path, column):
     found = row_with(event_kind, {path: [SECRET]})
     assert found["coerced"] == column
     assert column in tables.UNION
-    if path not in ("result.extensions.video_play_time", "result.extensions.length", "result.length") and "definition.extensions" not in path:
+    if (
+        path not in ("result.extensions.video_play_time", "result.extensions.length", "result.length")
+        and "definition.extensions" not in path
+    ):
         assert found[column] is None
     assert SECRET not in str(found)
 
@@ -476,7 +503,9 @@ def test_any_other_field_of_a_wrong_type_becomes_null_and_is_counted(event_kind,
 def test_several_coerced_fields_are_named_once_each_in_order():
     wrong = {"result.success": 1, "ext(project_id)": "x", "vres(length)": "x", "vctx(length)": "x"}
     assert row_with(VIEW, wrong)["coerced"] == "project_id,success"
-    assert row_with("video_played", {"vctx(length)": "x", "vres(length)": "y", "ext(project_id)": "z"})["coerced"] == "project_id,video_length"
+    assert (
+        row_with("video_played", {"vctx(length)": "x", "vres(length)": "y", "ext(project_id)": "z"})["coerced"] == "project_id,video_length"
+    )
 
 
 @pytest.mark.parametrize("kind", tables.EVENT_KINDS)

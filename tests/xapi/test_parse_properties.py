@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 import pytest
-from tests.factories import EXAMPLES, OLI, OLI_HTTPS, SECTION, line
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.factories import EXAMPLES, OLI, OLI_HTTPS, SECTION, line
 from torus_assets.engine.decode import SCHEMAS
 from torus_assets.xapi import parse, tables
 from torus_assets.xapi.statements import Refused
@@ -55,10 +55,16 @@ def mutated(draw: st.DrawFn) -> bytes:
             owner[str(last).replace(OLI, OLI_HTTPS)] = owner[last]
             if draw(st.booleans()):
                 del owner[last]
-    body = json.dumps(made, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, None, "\t"]))).replace("\n", " ").encode(errors="surrogatepass")
+    body = (
+        json.dumps(made, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, None, "\t"])))
+        .replace("\n", " ")
+        .encode(errors="surrogatepass")
+    )
     if draw(st.integers(0, 4)) == 0 and b'"' in body:  # damage within: escapes, duplicate members, numbers out of range
         at = draw(st.integers(0, len(body)))
-        body = body[:at] + draw(st.sampled_from([rb"\ud800", rb"\u0041", b'"a":1,', b"1e999", b"\x00", b"[", b" ", b'"', b"\xff"])) + body[at:]
+        body = (
+            body[:at] + draw(st.sampled_from([rb"\ud800", rb"\u0041", b'"a":1,', b"1e999", b"\x00", b"[", b" ", b'"', b"\xff"])) + body[at:]
+        )
     return body
 
 
@@ -89,7 +95,11 @@ def test_an_example_takes_the_strict_way(event_kind, monkeypatch):
 
 
 @settings(max_examples=300)
-@given(st.lists(mutated() | st.binary(max_size=40) | st.sampled_from([b"", b" ", b"{}", b"null", b"[" * 200]), max_size=6), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
+@given(
+    st.lists(mutated() | st.binary(max_size=40) | st.sampled_from([b"", b" ", b"{}", b"null", b"[" * 200]), max_size=6),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+)
 def test_every_line_has_one_fate(lines, end, ends):
     parsed = parse.parse(end.join(lines) + (end if ends else b""), SECTION)
     assert parsed.lines == len(parsed.events) + len(parsed.refusals) + parsed.blank
@@ -124,7 +134,9 @@ def test_refusals_say_nothing_of_the_line():
                 assert word not in refused.detail
 
 
-pieces = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r", b"a", b"x" * (LIMIT - 1), b"y" * LIMIT, b"z" * (LIMIT + 1), b"w" * 300]), max_size=12)
+pieces = st.lists(
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r", b"a", b"x" * (LIMIT - 1), b"y" * LIMIT, b"z" * (LIMIT + 1), b"w" * 300]), max_size=12
+)
 
 
 def cut(body: bytes, sizes: list[int]) -> list[bytes]:

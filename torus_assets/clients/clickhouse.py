@@ -22,7 +22,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingErr
 
 from torus_assets.settings import ClickHouseSettings
 
-WAIT_SECONDS = 60.0  # for another process to close the chDB folder, or to end its load
+WAIT_SECONDS = 60.0  # for another process to close the chDB folder
+LOAD_WAIT_SECONDS = 600.0  # for another load to end
 CONNECT_TIMEOUT_SECONDS = 10
 QUERY_TIMEOUT_SECONDS = 1800  # the longest statement rebuilds one month
 TAG = "torus:"
@@ -65,7 +66,7 @@ def is_embedded(client: Client) -> bool:
 
 
 @contextmanager
-def serial(client: Client, *, wait_seconds: float = WAIT_SECONDS, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
+def serial(client: Client, *, wait_seconds: float = LOAD_WAIT_SECONDS, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
     """One load at a time: a lock of this machine, then no query of an earlier load still at work on the server.
 
     A loader that is killed leaves its INSERT running on a server; a second one beside it would double rows.

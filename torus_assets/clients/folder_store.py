@@ -1,10 +1,10 @@
 """Objects as files of a folder, with the visible behaviour of S3.
 
-Reads are plain ``open`` and ``read`` (about 20 µs for a bundle of a few kB); a listing sorts one
+Reads are plain ``open`` and ``read`` (20 to 50 µs for a bundle of a few kB); a listing sorts one
 folder at a time and never enters those that prefix or position rule out.
 """
 # Plain `os` calls: making a Path per object doubles the time of a small read.
-# ruff: noqa: PTH100, PTH103, PTH105, PTH106, PTH108, PTH116, PTH120, PTH123
+# ruff: noqa: PTH103, PTH105, PTH106, PTH108, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 

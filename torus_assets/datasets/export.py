@@ -198,10 +198,14 @@ def _names(request: Request, store: Store, key: PseudonymKey) -> tuple[Pseudonym
     except FileNotFoundError:
         return RealNames(), None
     users = msgspec.json.decode(body).get("users") or {}
-    return RealNames({str(user): entry["email"] for user, entry in users.items() if entry and entry.get("email")}), hashlib.sha256(body).hexdigest()
+    return RealNames({str(user): entry["email"] for user, entry in users.items() if entry and entry.get("email")}), hashlib.sha256(
+        body
+    ).hexdigest()
 
 
 def _result(run: str, target: str, found: dict[str, Any], *, reused: bool) -> ExportResult:
     counts = {(count["section_id"], count["kind"]): count["rows"] for count in found["counts"]}
     excluded = {**found["excluded"], **{reason: n for reason, n in found["superseded"].items() if n}}
-    return ExportResult(run, target, tuple(file["name"] for file in found["files"]), found["rows"]["exported"], counts, excluded, found, reused)
+    return ExportResult(
+        run, target, tuple(file["name"] for file in found["files"]), found["rows"]["exported"], counts, excluded, found, reused
+    )

@@ -2,12 +2,14 @@
 
 Two passes. `survey` reads three columns (section, time, hash) and gives counts per section and hour and a digest per day and
 kind. From the counts `ranges` cuts the order (section, time) into pieces of about `BATCH_ROWS` rows; `batches` reads one
-piece after the other from the files that have it. So memory does not grow with the data set, nor with `chunk_rows`.
+piece after the other from the files that have it, or first deals all rows into pieces on disk when each file would be opened
+too often. So memory does not grow with the data set, nor with `chunk_rows`.
 
 Every row of the requested sections has one fate: exported, excluded (the first of `REASONS` that applies), or a duplicate:
 the lake may hold one event in several days, and the copy of the smallest (upload_date, source_file, source_line) survives.
-Within a day the lake has each event once, so files in order of their day and a stable sort give the survivor. Copies whose
-section is known from the object's key only, and differs, count as two events.
+Within a day the lake has each event once, so files in order of their day and a stable sort give the survivor (dealt rows may
+lose that order; copies are the same bytes, and no column of a table is the place). Copies whose section is known from the
+object's key only, and differs, count as two events.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
@@ -141,8 +143,8 @@ def batches(request: Request, seen: Survey, tally: Tally, scratch: Path, *, batc
     pieces = ranges(seen.counts, seen.bucket, batch_rows)
     often = sum(len(piece.files) for piece in pieces) > REREADS * seen.counts["file"].n_unique()
     folders = dealt(request, seen, pieces, scratch) if often else []
-    for n, piece in enumerate(pieces):
-        rows = _collected(folders[n]) if often else _read(request, seen, piece)
+    for number, piece in enumerate(pieces):
+        rows = _collected(folders[number]) if often else _read(request, seen, piece)
         rows = _kept(rows, tally)
         rows = _distinct(_ordered(rows), tally)
         for section, kind, n in rows.group_by("_section", "_kind").len().iter_rows():
@@ -157,12 +159,18 @@ def dealt(request: Request, seen: Survey, pieces: Sequence[Range], scratch: Path
     firsts = pl.DataFrame([(*piece.first, n) for n, piece in enumerate(pieces)], schema=["section_id", "bucket", "_piece"], orient="row")
     firsts = firsts.with_columns(pl.col("bucket") // width).cast(pl.Int64)
     places = seen.counts.select("section_id", "bucket").unique().sort("section_id", "bucket")
-    places = places.join(firsts, on=["section_id", "bucket"], how="left", maintain_order="left").with_columns(pl.col("_piece").forward_fill())
+    places = places.join(firsts, on=["section_id", "bucket"], how="left", maintain_order="left").with_columns(
+        pl.col("_piece").forward_fill()
+    )
     keys = [pl.col("section_id").alias("_s"), pl.col("timestamp").dt.epoch("us").floordiv(width).alias("_b")]
     for kind, paths in _by_kind(seen, sorted(seen.counts["file"].unique())):
         rows = pl.scan_parquet(paths).filter(pl.col("section_id").is_in(request.section_ids)).select(*_selected(request, kind), *keys)
         rows = rows.join(places.lazy(), left_on=["_s", "_b"], right_on=["section_id", "bucket"], how="inner").drop("_s", "_b")
-        target = pl.PartitionBy(scratch / "pieces", key="_piece", include_key=False, file_path_provider=lambda at, kind=kind: f"{at.partition_keys['_piece'][0]}/{kind}-{at.index_in_partition}.arrow")
+
+        def place(at: Any, kind: str = kind) -> str:
+            return f"{at.partition_keys['_piece'][0]}/{kind}-{at.index_in_partition}.arrow"
+
+        target = pl.PartitionBy(scratch / "pieces", key="_piece", include_key=False, file_path_provider=place)
         rows.sink_ipc(target, mkdir=True, engine="streaming")
     return [scratch / "pieces" / str(n) for n in range(len(pieces))]
 
@@ -227,7 +235,8 @@ def _inside(request: Request, piece: Range) -> pl.Expr:
 def _read(request: Request, seen: Survey, piece: Range) -> pl.DataFrame:
     """The piece's rows, kind after kind and day after day."""
     scans = [
-        pl.scan_parquet(paths).filter(_inside(request, piece)).select(_selected(request, kind)) for kind, paths in _by_kind(seen, piece.files)
+        pl.scan_parquet(paths).filter(_inside(request, piece)).select(_selected(request, kind))
+        for kind, paths in _by_kind(seen, piece.files)
     ]
     return pl.concat(scans).collect(engine="streaming" if len(scans) > 1 else "auto")
 
@@ -259,7 +268,9 @@ def _selected(request: Request, kind: str) -> list[pl.Expr]:
 def _reason(request: Request) -> pl.Expr | None:
     """Why a row is left out, as its place in REASONS; null for a row that stays. None when no row can be."""
     tests: Mapping[str, pl.Expr | None] = {
-        "sub_type": ~pl.col("event_kind").is_in([request.table.sub_types[name] for name in request.sub_types]) if not request.table.kind_of else None,
+        "sub_type": ~pl.col("event_kind").is_in([request.table.sub_types[name] for name in request.sub_types])
+        if not request.table.kind_of
+        else None,
         "project": ~pl.col("project_id").eq_missing(request.project_id) if request.project_id is not None else None,
         "page": ~pl.col("page_id").is_in(request.page_ids).fill_null(False) if request.page_ids is not None else None,
         "ignored_student": pl.col("user_id").is_in(request.ignored_student_ids) if request.ignored_student_ids else None,

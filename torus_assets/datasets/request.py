@@ -207,7 +207,7 @@ def _text(value: Any) -> str:
 
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, got {_kind(value)}")  # noqa: TRY004 (one kind of mistake for the reader)
+        raise ValueError(f"expected true or false, got {_kind(value)}")
     return value
 
 
@@ -227,7 +227,7 @@ def _count(value: Any) -> int:
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"expected a list, got {_kind(value)}")  # noqa: TRY004
+        raise ValueError(f"expected a list, got {_kind(value)}")
     return list(value)
 
 
@@ -270,7 +270,9 @@ def _day(value: Any) -> date:
 def _job_id(value: Any) -> str:
     text = _text(value)
     if not JOB_ID.fullmatch(value) or ".." in text or text in RESERVED:
-        raise ValueError("expected up to 128 letters, digits, `.`, `_`, `-` that begin with a letter or digit, without `..`; it becomes part of a path")
+        raise ValueError(
+            "expected up to 128 letters, digits, `.`, `_`, `-` that begin with a letter or digit, without `..`; it becomes part of a path"
+        )
     return text
 
 

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
-from itertools import groupby
 from operator import attrgetter
 from threading import Lock
 from typing import Literal, NamedTuple, get_args, overload
@@ -33,7 +32,7 @@ from torus_assets.xapi.inventory import (
     Inventory,
     UnusableInventory,
     complete_inventory,
-    inventory_objects,
+    inventory_batches,
     manifest_keys,
 )
 
@@ -210,8 +209,8 @@ def _told_by_inventory(
         found = _Found()
         try:
             used = complete_inventory(inventory, manifest_key, bundles.bucket)
-            objects = inventory_objects(inventory, used, first, last, prefix=bundles.prefix, junk=found.junk)
-            found.add(objects, "inventory")
+            for batch in inventory_batches(inventory, used, first, last, prefix=bundles.prefix, junk=found.junk):
+                found.add_batch(batch, "inventory")
         except UnusableInventory as error:
             skipped[manifest_key] = str(error)
         else:
@@ -270,6 +269,12 @@ class _Found:
             else:
                 self.junk(info.key, 1)
 
+    def add_batch(self, batch: pa.RecordBatch, told_by: str) -> None:
+        """Rows in the columns of ``SCHEMA`` except the last, ``told_by``."""
+        told = pa.repeat(pa.scalar(told_by), batch.num_rows)
+        with self._lock:
+            self._split(pa.Table.from_batches([batch]).append_column("told_by", told).cast(SCHEMA))
+
     def _keep(self, bundle: Bundle) -> None:
         with self._lock:
             self._recent.append(bundle)
@@ -277,10 +282,15 @@ class _Found:
                 self._pack()
 
     def _pack(self) -> None:
-        self._recent.sort(key=attrgetter("uploaded_at"))
-        for day, group in groupby(self._recent, key=lambda bundle: bundle.uploaded_at.date()):
-            self._parts.setdefault(day, []).append(_table(list(group)))
+        self._split(_table(self._recent))
         self._recent.clear()
+
+    def _split(self, table: pa.Table) -> None:
+        ordered = table.sort_by("uploaded_at")
+        start = 0
+        for run in ordered["uploaded_at"].cast(pa.date32(), safe=False).value_counts().to_pylist():  # in order of appearance
+            self._parts.setdefault(run["values"], []).append(ordered.slice(start, run["counts"]))
+            start += run["counts"]
 
     def index(self, first: date, last: date, used: Inventory | None, skipped: dict[str, str], listed_from: date | None) -> BundleIndex:
         self._pack()

@@ -13,7 +13,7 @@ from torus_assets.xapi.lake import Lake
 from torus_assets.xapi.ledger import RowsWouldVanish, Wanted
 
 PERMANENT = (RowsWouldVanish,)  # errors that running again cannot cure
-TRANSIENT = (BundleGone,)
+RELISTINGS = 3  # of a day whose objects are being deleted while it is read
 
 
 def _quiet(stage: str, done: int, total: int) -> None:
@@ -42,6 +42,11 @@ def find_bundles(bundles: ObjectStore, inventory: ObjectStore, lake: Lake, first
 
 
 def ingest(lake: Lake, bundles: ObjectStore, day: date, spool: Path, options: IngestOptions, *, progress: Stage = _quiet) -> IngestResult:
-    """Ingests what the day's index names."""
-    index = [wanted(bundles, bundle) for bundle in bundle_index.read_index(open_store(lake.root), day)]
-    return ingest_day(lake, bundles.url, day, index, spool, options, progress=progress)
+    """Ingests what the day's index names; objects that an old inventory knew and that are gone are found by listing the day anew."""
+    index = list(bundle_index.read_index(open_store(lake.root), day))
+    for _ in range(RELISTINGS):
+        try:
+            return ingest_day(lake, bundles.url, day, [wanted(bundles, bundle) for bundle in index], spool, options, progress=progress)
+        except BundleGone:
+            index = list(bundle_index.index_days(bundles, None, day, day, listing="always").days[day])
+    return ingest_day(lake, bundles.url, day, [wanted(bundles, bundle) for bundle in index], spool, options, progress=progress)

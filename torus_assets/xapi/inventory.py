@@ -26,15 +26,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from torus_assets.clients.object_store import ObjectInfo, ObjectStore
-from torus_assets.xapi.bundles import KEY_PATTERN, PARTITIONS, parse_key
+from torus_assets.xapi.bundles import KEY_PATTERN, PARTITIONS
 
 COLUMNS = ("key", "size", "e_tag", "last_modified_date")
 VERSION_COLUMNS = ("is_latest", "is_delete_marker")  # only in inventories of all versions
 ROWS_AT_ONCE = 65_536
 HEADS_AT_ONCE = 16
 FOLDERS_DEEP = 6  # how far below the store the dated folders are looked for
+_UTC = pa.timestamp("us", "UTC")
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}Z", re.ASCII)
 _STAMP_FORMAT = "%Y-%m-%dT%H-%MZ"
+
+Junk = Callable[[str, int], None]  # told of keys that are no bundles: an example, and how many
 
 
 class UnusableInventory(Exception):
@@ -76,7 +79,7 @@ def manifest_keys(store: ObjectStore) -> list[str]:
 
 
 def complete_inventory(store: ObjectStore, manifest_key: str, source_bucket: str | None = None) -> Inventory:
-    """One report, checked except for the bytes of its data files (``inventory_objects`` checks those).
+    """One report, checked except for the bytes of its data files (``inventory_batches`` checks those).
 
     Args:
         source_bucket: refuses reports about another bucket; None takes any.
@@ -100,9 +103,26 @@ def inventory_objects(
     last: date,
     *,
     prefix: str = "",
-    junk: Callable[[str, int], None] = lambda _example, _count: None,
+    junk: Junk = lambda _example, _count: None,
 ) -> Iterator[ObjectInfo]:
+    """``inventory_batches`` object by object, for few."""
+    for batch in inventory_batches(store, inventory, first, last, prefix=prefix, junk=junk):
+        yield from map(ObjectInfo, *(batch[name].to_pylist() for name in ("key", "bytes", "etag", "last_modified")))
+
+
+def inventory_batches(
+    store: ObjectStore,
+    inventory: Inventory,
+    first: date,
+    last: date,
+    *,
+    prefix: str = "",
+    junk: Junk = lambda _example, _count: None,
+) -> Iterator[pa.RecordBatch]:
     """The current bundles of the report that were uploaded from ``first`` to ``last``, in the report's order.
+
+    Columns: key, partition, partition_id, category, uploaded_at, bytes, etag, last_modified. All of it stays in
+    Arrow (4 µs of CPU a row; as Python objects a row cost 23).
 
     Args:
         prefix: of the event store inside its bucket; keys outside it are not looked at, and it is cut off.
@@ -195,29 +215,61 @@ def _verified(store: ObjectStore, file: DataFile) -> Iterator[Path]:
         yield store.path(file.key) if store.is_local else Path(copy.name)
 
 
-def _bundles_of(path: Path, name: str, days: tuple[date, date], prefix: str, junk: Callable[[str, int], None]) -> Iterator[ObjectInfo]:
+def _bundles_of(path: Path, name: str, days: tuple[date, date], prefix: str, junk: Junk) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         columns = file.schema_arrow.names
         if missing := [column for column in COLUMNS if column not in columns]:
             raise UnusableInventory(f"{name} has no column {', '.join(missing)}: add it to the inventory configuration")
         wanted = [*COLUMNS, *(column for column in VERSION_COLUMNS if column in columns)]
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
-            yield from _infos(_wanted_rows(batch, days, prefix, junk), junk)
+            yield _bundle_rows(_below(prefix, batch.filter(_is_current(batch))), days, junk)
 
 
-def _wanted_rows(batch: pa.RecordBatch, days: tuple[date, date], prefix: str, junk: Callable[[str, int], None]) -> pa.RecordBatch:
-    """Current objects below the prefix whose key is a bundle's and whose day is asked for. All of it in Arrow."""
-    current = batch.filter(_is_current(batch))
-    if prefix:
-        inside = current.filter(pc.starts_with(current["key"], prefix + "/"))
-        current = inside.set_column(0, "key", pc.utf8_slice_codeunits(inside["key"], len(prefix) + 1))
-    parts = pc.extract_regex(current["key"], KEY_PATTERN)
-    strange = pc.is_null(parts)
-    if count := pc.sum(strange).as_py():
-        junk(current["key"].filter(strange)[0].as_py(), count)
+def _below(prefix: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+    if not prefix:
+        return rows
+    inside = rows.filter(pc.starts_with(rows["key"], prefix + "/"))
+    keys = pc.utf8_slice_codeunits(inside["key"], len(prefix) + 1)
+    return inside.set_column(inside.schema.get_field_index("key"), "key", keys)
+
+
+def _bundle_rows(rows: pa.RecordBatch, days: tuple[date, date], junk: Junk) -> pa.RecordBatch:
+    """Rows whose key is a bundle's and whose day is asked for; says of the other keys which are junk."""
+    parts = pc.extract_regex(rows["key"], KEY_PATTERN)
+    _tell(junk, rows["key"], pc.is_null(parts))
     day = pc.struct_field(parts, "day")
     in_range = pc.and_(pc.greater_equal(day, days[0].isoformat()), pc.less_equal(day, days[1].isoformat()))
-    return current.filter(in_range)  # null, for junk, counts as false
+    rows, parts = rows.filter(in_range), parts.filter(in_range)  # null, for junk, counts as false
+    uploaded_at = _uploaded_at(parts)
+    partition, partition_id = pc.struct_field(parts, "partition"), pc.struct_field(parts, "partition_id")
+    is_home = pc.or_(pc.not_equal(partition, "section"), pc.match_substring_regex(partition_id, r"^[0-9]+$"))
+    right = pc.and_(is_home, pc.is_valid(uploaded_at))  # what the pattern alone does not refuse, as in parse_key
+    _tell(junk, rows["key"], pc.invert(right))
+    found = {
+        "key": rows["key"],
+        "partition": partition,
+        "partition_id": partition_id,
+        "category": pc.struct_field(parts, "category"),
+        "uploaded_at": uploaded_at,
+        "bytes": pc.fill_null(rows["size"].cast(pa.int64()), 0),
+        "etag": pc.utf8_trim(pc.fill_null(rows["e_tag"], ""), '"'),
+        "last_modified": _instants(rows["last_modified_date"]),
+    }
+    return pa.RecordBatch.from_pydict(found).filter(right)
+
+
+def _tell(junk: Junk, keys: pa.Array, strange: pa.Array) -> None:
+    if count := pc.sum(strange).as_py():
+        junk(keys.filter(strange)[0].as_py(), count)
+
+
+def _uploaded_at(parts: pa.Array) -> pa.Array:
+    """The instants of the keys; null where there is no such time. Arrow alone would take 30 February as 2 March."""
+    text = pc.binary_join_element_wise(pc.struct_field(parts, "day"), pc.struct_field(parts, "time"), "T")
+    seconds = pc.strptime(text, format="%Y-%m-%dT%H-%M-%S", unit="s", error_is_null=True)
+    seconds = pc.if_else(pc.equal(pc.strftime(seconds, format="%Y-%m-%dT%H-%M-%S"), text), seconds, None)
+    fraction = pc.utf8_rpad(pc.fill_null(pc.struct_field(parts, "fraction"), ""), 6, "0").cast(pa.int64())
+    return pc.add(pc.multiply(seconds.cast(pa.int64()), 1_000_000), fraction).cast(_UTC)
 
 
 def _is_current(batch: pa.RecordBatch) -> pa.Array:
@@ -233,19 +285,7 @@ def _boolean(column: pa.Array) -> pa.Array:
     return column if pa.types.is_boolean(column.type) else pc.equal(pc.utf8_lower(column.cast(pa.string())), "true")
 
 
-def _infos(rows: pa.RecordBatch, junk: Callable[[str, int], None]) -> Iterator[ObjectInfo]:
-    modified = _instants(rows["last_modified_date"])
-    for key, size, etag, at in zip(*(rows[name].to_pylist() for name in COLUMNS[:3]), modified, strict=True):
-        if parse_key(key) is None:  # a calendar or a section id that the pattern alone does not refuse
-            junk(key, 1)
-        else:
-            yield ObjectInfo(key, size or 0, (etag or "").strip('"'), at)
-
-
-def _instants(column: pa.Array) -> list[datetime]:
-    utc = pa.timestamp("us", "UTC")
+def _instants(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(utc).to_pylist()
-    if pa.types.is_integer(column.type):
-        return column.cast(pa.timestamp("ms")).cast(utc).to_pylist()
-    return column.cast(utc).to_pylist()
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(_UTC)
+    return (column.cast(pa.timestamp("ms")) if pa.types.is_integer(column.type) else column).cast(_UTC)

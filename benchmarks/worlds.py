@@ -18,7 +18,7 @@ from pathlib import Path
 DAY = date(2026, 2, 3)
 SLICE_LINES = 100_000  # made by one process with a seed of its own
 OLI = "http://oli.cmu.edu/extensions/"
-WORDS = "the membrane lets water through because salt is denser than it was before so x goes up and y falls «mass» is conserved here".split()
+WORDS = ["the", "membrane", "lets", "water", "through", "because", "salt", "is", "denser", "than", "it", "was", "before", "so", "x", "goes", "up", "and", "y", "falls", "«mass»", "is", "conserved", "here"]
 FEEDBACK = (
     "Correct. Both halves follow from the definition.", "Not quite: check the units.", "Not quite: «mass» is conserved.", "Right.",
     "Read the second paragraph again and look at what happens on the side of the membrane where the salt is.",

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -370,6 +370,10 @@ def _days(first: datetime, last: datetime) -> tuple[date, date]:
     earliest = settings.from_environment().first_day
     if first.date() < earliest:
         console.complain(f"--from {first.date()} is before the first day of the graph, {earliest} (TORUS_FIRST_DAY)")
+        raise typer.Exit(USAGE)
+    today = datetime.now(UTC).date()
+    if last.date() > today:
+        console.complain(f"--to {last.date()} is after today, {today} (UTC)")
         raise typer.Exit(USAGE)
     return first.date(), last.date()
 

@@ -93,4 +93,6 @@ def _first_words(failure: Any) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     user = failure.user_failure_data
-    return str(user.description) if user is not None and user.description else (error.message.strip() if error is not None else "unknown")
+    if user is not None and user.description:
+        return str(user.description)
+    return error.message.strip().removeprefix(f"{error.cls_name}: ") if error is not None else "unknown"

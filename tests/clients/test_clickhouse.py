@@ -40,7 +40,10 @@ def test_a_folder_open_elsewhere_is_waited_for(tmp_path):
 def test_a_folder_that_stays_open_elsewhere_is_named(tmp_path):
     process = holder(tmp_path / "db", 60)
     try:
-        with pytest.raises(WarehouseBusy, match="is open in another process"), connect(ClickHouseSettings(folder=tmp_path / "db"), wait_seconds=0.3):
+        with (
+            pytest.raises(WarehouseBusy, match="is open in another process"),
+            connect(ClickHouseSettings(folder=tmp_path / "db"), wait_seconds=0.3),
+        ):
             pass
     finally:
         process.kill()

@@ -86,13 +86,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         if not self._is_known():
-            self._send(403, b"Code: 516. DB::Exception: Authentication failed. (AUTHENTICATION_FAILED)", {"X-ClickHouse-Exception-Code": "516"})
+            self._send(
+                403, b"Code: 516. DB::Exception: Authentication failed. (AUTHENTICATION_FAILED)", {"X-ClickHouse-Exception-Code": "516"}
+            )
             return
         url = {name: values[-1] for name, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
         try:
             query, data = _parted(url, body)
             self._send(200, self.engine.run(query, data, url), {"X-ClickHouse-Summary": "{}"})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever went wrong is the answer
             self._send(500, str(error).encode(), {"X-ClickHouse-Exception-Code": "1"})
 
     def _is_known(self) -> bool:
@@ -106,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         pass
 
 

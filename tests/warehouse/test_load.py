@@ -240,7 +240,10 @@ def test_killed_at_any_moment_a_second_load_completes_the_first(days, embedded):
 
 @pytest.mark.parametrize("statement", ["insert_absent", "keep", "add_fresh", "replace_month", "verify"])
 def test_cut_off_before_any_statement_a_second_load_completes_the_first(days, embedded, monkeypatch, statement):
-    later = [*every_kind(range(2, 6), verb_display="new")["video"], *rows("video", [8], timestamp=value(tables.BY_KIND["video"]["timestamp"], 90000))]
+    later = [
+        *every_kind(range(2, 6), verb_display="new")["video"],
+        *rows("video", [8], timestamp=value(tables.BY_KIND["video"]["timestamp"], 90000)),
+    ]
     with connect(embedded) as client:
         loaded(client, days.put(MONDAY, {"video": rows("video", range(4))}), MONDAY, days)
         snapshot = days.put(MONDAY, {"video": later})
@@ -317,8 +320,12 @@ def test_a_table_of_torus_migrations_takes_the_rows_it_lacks(days, embedded):
 def test_a_table_that_lacks_columns_is_refused_with_their_names_and_types(days, embedded):
     snapshot = days.put(MONDAY, every_kind([1]))
     with connect(embedded) as client:
-        client.command(TORUS_TABLE.replace("verb_id LowCardinality(String),", "").replace("score Nullable(Float64)", "score Nullable(String)", 1))
-        with pytest.raises(UnfitTable, match=r"verb_id LowCardinality\(String\) is missing; score is Nullable\(String\), expected Nullable\(Float64\)"):
+        client.command(
+            TORUS_TABLE.replace("verb_id LowCardinality(String),", "").replace("score Nullable(Float64)", "score Nullable(String)", 1)
+        )
+        with pytest.raises(
+            UnfitTable, match=r"verb_id LowCardinality\(String\) is missing; score is Nullable\(String\), expected Nullable\(Float64\)"
+        ):
             loaded(client, snapshot, MONDAY, days)
 
 

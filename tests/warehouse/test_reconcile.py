@@ -30,7 +30,9 @@ def test_one_missing_one_extra_and_one_doubled_row_are_each_found(days, embedded
         assert compare_day(client, snapshot, MONDAY, scratch=tmp_path).reconciles
         lost = {"hash": digest(("video", 0))}
         client.command("ALTER TABLE raw_events DELETE WHERE event_hash = {hash:String}", parameters=lost, settings={"mutations_sync": 2})
-        client.command("INSERT INTO raw_events SELECT * FROM raw_events WHERE event_hash = {hash:String}", parameters={"hash": digest(("video", 1))})
+        client.command(
+            "INSERT INTO raw_events SELECT * FROM raw_events WHERE event_hash = {hash:String}", parameters={"hash": digest(("video", 1))}
+        )
         client.command(
             "INSERT INTO raw_events (event_hash, section_id, event_type, timestamp, upload_date, row_digest)"
             " SELECT {hash:String}, 102, 'video', '2026-01-02 00:00:00', {day:Date}, 5",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -92,7 +91,7 @@ def _wait(ready: Callable[[], bool], deadline: float, sleep: Callable[[float], N
     while not ready():
         if time.monotonic() > deadline:
             raise WarehouseBusy(busy)
-        sleep(pause * random.uniform(0.5, 1.0))
+        sleep(pause)
         pause = min(pause * 2, 2.0)
 
 
@@ -129,7 +128,7 @@ def _embedded(settings: ClickHouseSettings, comment: str, wait_seconds: float, s
                     f"the chDB folder {settings.folder} is open in another process, and stayed so for {wait_seconds:.0f} s; "
                     "one process at a time can open it: end the other one, or set CLICKHOUSE_HOST to a server"
                 ) from error
-            sleep(pause * random.uniform(0.5, 1.0))
+            sleep(pause)
             pause = min(pause * 2, 2.0)
     if settings.database != "default":
         _create_database(client, settings.database)

@@ -1,8 +1,10 @@
 """The warehouse part of the graph: `raw_events` in ClickHouse, every event once."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
+from clickhouse_connect.driver.client import Client
 from pydantic import Field
 
 from resources.clickhouse import ClickHouseResource
@@ -15,8 +17,11 @@ from torus_assets.warehouse.load import HeldDay, LoadResult, MissingDay, load_da
 from torus_assets.warehouse.reconcile import compare
 from torus_assets.xapi import tables
 from torus_assets.xapi.checks import without_retry
+from torus_assets.xapi.lake import LakeMissing
 
 RAW_EVENTS = dg.AssetKey(["warehouse", "raw_events"])
+
+PREVIEWED = ("section_id", "event_type", "timestamp", "project_id", "page_id", "activity_id", "score", "out_of", "video_time")  # none is private
 
 
 class LoadConfig(dg.Config):
@@ -64,7 +69,8 @@ def raw_events(
     context: dg.AssetExecutionContext, config: LoadConfig, lake: LakeResource, clickhouse: ClickHouseResource, progress: ProgressResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Inserts what is not there, rewrites what changed, deletes what the lake no longer has; then compares both sides."""
-    snapshot = lake.open().snapshot()
+    with without_retry((LakeMissing,)):
+        snapshot = lake.open().snapshot()
     scratch = settings.from_environment().spool
     days = days_of(context)
     known = set(snapshot.days())
@@ -79,9 +85,10 @@ def raw_events(
                 results.append(load_day(client, snapshot, day, scratch=scratch, include_held=config.include_held))
         progress.say("load", len(days), len(days))
         comparison = compare(client, snapshot, days[0], days[-1], scratch=scratch)
+        shown = {result.day: preview(client, result.day) for result in results}
     for result in results:
         context.log.info("%s: %d staged, %d inserted, %d present, %d replaced", result.day, result.staged, result.inserted, result.present, result.replaced)
-        context.add_asset_metadata(_metadata(result, clickhouse), asset_key=RAW_EVENTS, partition_key=result.day.isoformat())
+        context.add_asset_metadata(_metadata(result, clickhouse) | {"preview": shown[result.day]}, asset_key=RAW_EVENTS, partition_key=result.day.isoformat())
     yield dg.MaterializeResult(asset_key=RAW_EVENTS)
     differing = [difference._asdict() for difference in comparison.differences if difference.missing or difference.extra]
     doubled = sum(difference.doubled for difference in comparison.differences)
@@ -101,6 +108,15 @@ def raw_events(
         passed=doubled == 0,
         metadata=present.counts({"rows_of_these_days": comparison.warehouse_rows, "doubled": doubled}),
     )
+
+
+def preview(client: Client, day: date) -> dg.MetadataValue:
+    """A few rows of the day without anything a learner is or wrote; nothing for a table that Torus' own migrations made."""
+    there = {row[0] for row in client.query("DESCRIBE TABLE raw_events").result_rows}
+    if not there.issuperset(PREVIEWED) or "upload_date" not in there:
+        return dg.MetadataValue.md("the table is not ours: no preview")
+    rows = client.query(f"SELECT {', '.join(PREVIEWED)} FROM raw_events WHERE upload_date = {{day:Date}} LIMIT {present.PREVIEW_ROWS}", {"day": day})
+    return present.markdown(PREVIEWED, rows.result_rows)
 
 
 def _metadata(result: LoadResult, clickhouse: ClickHouseResource) -> dict[str, dg.MetadataValue]:

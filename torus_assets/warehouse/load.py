@@ -7,7 +7,7 @@ taken in ClickHouse, in chunks, so that memory does not grow with the day or wit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -242,7 +242,9 @@ class _Load:
             [(rows, distinct)] = self.client.query(sql("verify"), parameters=chunk._asdict(), settings=BOUNDED).result_rows
             expected = self._count("chunk_rows", chunk._asdict())
             if distinct != expected or (rows != expected and self.target.is_ours):
-                raise LoadError(f"{self.day}, month {chunk.month}: {expected} events staged, {distinct} of them in raw_events, in {rows} rows")
+                raise LoadError(
+                    f"{self.day}, month {chunk.month}: {expected} events staged, {distinct} of them in raw_events, in {rows} rows"
+                )
 
     def _count(self, statement: str, bound: Mapping[str, Any]) -> int:
         [(rows,)] = self.client.query(sql(statement), parameters=dict(bound), settings=BOUNDED).result_rows
@@ -253,7 +255,9 @@ class _Load:
     def _mark(self, chunks: list[Chunk], staged: int) -> dict[str, int]:
         """Notes the rows that raw_events has to lose. Returns how many, by reason: changed, moved, gone."""
         if not self.target.is_ours:
-            self.notes.append("raw_events has no upload_date and row_digest of ours: rows that changed or went in the lake stay as they are")
+            self.notes.append(
+                "raw_events has no upload_date and row_digest of ours: rows that changed or went in the lake stay as they are"
+            )
             return {}
         for chunk in chunks:
             self._do(sql("mark_changed"), {**chunk._asdict(), "day": self.day})
@@ -273,7 +277,9 @@ class _Load:
 
     def _rehome(self) -> int:
         """Stages events that the day lost from the earliest other day that has them. Returns how many there are."""
-        gone = pl.LazyFrame({"event_hash": [row[0] for row in self.client.query(sql("gone")).result_rows]}, schema={"event_hash": pl.String})
+        gone = pl.LazyFrame(
+            {"event_hash": [row[0] for row in self.client.query(sql("gone")).result_rows]}, schema={"event_hash": pl.String}
+        )
         refused = {self.day} if self.include_held else {self.day, *self.snapshot.held()}
         homes = _homes(self.snapshot, gone, refused)
         self.client.insert_arrow("raw_events__homes", homes.select("event_hash", "upload_date").to_arrow().cast(HOMES))

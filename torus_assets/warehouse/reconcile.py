@@ -112,7 +112,9 @@ def _lake_hashes(snapshot: Snapshot, first: date, last: date, left_out: list[dat
         for table in tables.EVENT_TABLES:
             narrow = snapshot.scan(table.name, first, last).filter(~pl.col("upload_date").is_in(left_out)).select(*_NARROW)
             narrow.sink_parquet(folder / f"{table.name}.parquet")
-        lake = duckdb.connect(str(folder / "lake.duckdb"), config={"memory_limit": "500MB", "threads": 2, "temp_directory": str(folder / "spill")})
+        lake = duckdb.connect(
+            str(folder / "lake.duckdb"), config={"memory_limit": "500MB", "threads": 2, "temp_directory": str(folder / "spill")}
+        )
         try:
             lake.execute(sql("lake_events"), {"files": str(folder / "*.parquet")})
             yield lake
@@ -197,8 +199,12 @@ class _Sides(NamedTuple):
         hashes = pl.LazyFrame(examples, schema={"high": pl.UInt64, "low": pl.UInt64}, orient="row")
         found: set[str] = set()
         for table in tables.EVENT_TABLES:
-            events = snapshot.scan(table.name, min(missing), max(missing)).select("source_file", _word(0).alias("high"), _word(16).alias("low"))
-            found.update(events.join(hashes, on=["high", "low"], how="semi").select("source_file").unique().collect()["source_file"].drop_nulls())
+            events = snapshot.scan(table.name, min(missing), max(missing)).select(
+                "source_file", _word(0).alias("high"), _word(16).alias("low")
+            )
+            found.update(
+                events.join(hashes, on=["high", "low"], how="semi").select("source_file").unique().collect()["source_file"].drop_nulls()
+            )
         return tuple(sorted(found)[:BUNDLES_NAMED])
 
 

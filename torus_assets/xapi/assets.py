@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from itertools import islice
 from typing import cast
 
 import dagster as dg
@@ -63,6 +64,10 @@ def bundle_index_asset(
                     }
                 ),
                 "inventory": index.inventory_name or "none: by listing alone",
+                "preview": present.markdown(
+                    ["key", "bytes", "told_by"], [(bundle.key[-60:], bundle.bytes, bundle.told_by) for bundle in islice(found, present.PREVIEW_ROWS)]
+                ),
+                "dagster/uri": dg.MetadataValue.text(f"{lake.url}/{bundle_index.index_key(one)}"),
                 "skipped_inventories": dg.MetadataValue.json(index.skipped),
                 "unknown_categories": dg.MetadataValue.json(index.unknown_categories),
             },

@@ -206,7 +206,7 @@ class _Day:
     def _copy(self, kind: str, query: str) -> list[Path]:
         path = self.out / f"{kind}.parquet"
         rows = self.con.execute(
-            f"COPY ({query}) TO {_quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+            f"COPY ({query}) TO {_quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         ).fetchone()
         return [path] if rows is not None and rows[0] else []
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -138,6 +139,15 @@ class FolderStore(ObjectStore):
                         yield entry.name + "/" if entry.is_dir() else entry.name
         except (FileNotFoundError, NotADirectoryError):
             return
+
+    def clear_unfinished(self, older_than_seconds: float) -> int:
+        """Removes what killed writes left behind; how many files that were. Younger ones may still be under way."""
+        cleared = 0
+        for file in Path(self._base + TEMPORARY_FOLDER).glob("*"):
+            if time.time() - file.stat().st_mtime > older_than_seconds:
+                file.unlink(missing_ok=True)
+                cleared += 1
+        return cleared
 
     def _drop_empty_folders(self, key: str) -> None:
         while "/" in key:

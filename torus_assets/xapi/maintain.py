@@ -7,8 +7,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from torus_assets.clients.folder_store import FolderStore
+from torus_assets.clients.object_store import open_store
 from torus_assets.xapi.ingest import clear_spool, compact_day, stale_folders
 from torus_assets.xapi.lake import Lake, Snapshot
+
+UNFINISHED_SECONDS = 86_400  # no single write takes a day
 
 
 def crowded(snapshot: Snapshot, compact_above: int) -> list[date]:
@@ -32,6 +36,9 @@ def maintain(lake_url: str, spool: Path, keep: timedelta, *, compact_above: int,
     if not dry_run:
         for day in days:
             compact_day(lake, day, spool)
+        store = open_store(lake.url)
+        if isinstance(store, FolderStore):
+            store.clear_unfinished(UNFINISHED_SECONDS)
     removed = lake.vacuum(keep, dry_run=dry_run)
     cleared = stale_folders(spool) if dry_run else clear_spool(spool)
     return {"compacted": [day.isoformat() for day in days], "files_removed": len(removed), "spool_cleared": [folder.name for folder in cleared]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from torus_assets.datasets.csv_tables import ACTIONS, Action
 from torus_assets.xapi import tables
 from torus_assets.xapi.tables import Column, Table
 
@@ -24,12 +25,24 @@ is null in rows of kinds that do not have it. *ClickHouse* is the type in `raw_e
 there. *Private* columns name a learner or hold what one wrote: they appear in no preview, log or metadata.
 """
 
+DATA_SETS = """# Columns of data sets
+
+From `torus_assets/datasets/csv_tables.py`, in the order of the files.
+"""
+
 
 def main() -> None:
     shared = {column.name for _, _, columns in GROUPS for column in columns}
     parts = [HEAD, *(f"## {title}\n\n{where}\n\n{grid(columns)}" for title, where, columns in GROUPS)]
     parts += [section(table, shared) for table in tables.TABLES]
+    parts += [DATA_SETS, *map(data_set, ACTIONS.values())]
     sys.stdout.write("\n".join(parts))
+
+
+def data_set(action: Action) -> str:
+    """The columns of one action's files."""
+    rows = [f"| `{c.name}` | {c.cell} | {c.doc} |" for c in action.columns]
+    return "\n".join([f"## {action.name}\n\n{action.doc}\n", "| column | cell | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def section(table: Table, shared: set[str]) -> str:

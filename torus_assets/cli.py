@@ -219,7 +219,15 @@ def _show_reconciled(result: dict[str, Any]) -> None:
         console.out.print(f"ClickHouse differs: {house['missing']:,} events missing, {house['extra']:,} too many; days {house['missing_by_day']} {house['extra_by_day']}")
         for bundle in house["bundles"]:
             console.out.print(f"not in ClickHouse: {bundle}", soft_wrap=True)
-    console.out.print("everything adds up" if result["ok"] else "[bold red]something does not add up[/]")
+    held = [day["day"] for day in result["days"] if day["held"]]
+    if held:
+        console.out.print(f"held, and so in no load or export: {', '.join(held)}")
+    if house is None and result["ok"]:
+        console.out.print("there is nothing to compare: no bundle in the store, no lake")
+    elif result["ok"]:
+        console.out.print("everything adds up")
+    else:
+        console.out.print("[bold red]not everything is right[/]: see the lines above")
 
 
 @quarantine_app.command("list")
@@ -358,6 +366,8 @@ def _readable_errors() -> Iterator[None]:
     """The boundary of the command line: what was expected to go wrong is one clear sentence, without frames."""
     try:
         yield
+    except settings.SettingsError:
+        raise
     except (OSError, ValueError, RuntimeError, LookupError) as error:
         console.complain(str(error))
         raise typer.Exit(FAILED) from None

@@ -14,6 +14,8 @@ from torus_assets.xapi.tables import Table
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 10
 BARS = 30
+CELL_CHARACTERS = 100
+NOT_SHOWN = frozenset(("event_hash", "source_file", "source_etag", "raw"))  # long, and the same in every row or unreadable
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -39,19 +41,19 @@ def warehouse_lineage() -> dg.TableColumnLineage:
 
 def preview(table: Table, rows: pl.LazyFrame) -> dg.MetadataValue:
     """A few rows as a Markdown table, private columns left out."""
-    columns = [c.name for c in table.columns if not c.private and c.name not in {"event_hash", "source_etag", "raw"}][:PREVIEW_COLUMNS]
+    columns = [c.name for c in table.columns if not c.private and c.name not in NOT_SHOWN][:PREVIEW_COLUMNS]
     return markdown(columns, rows.select(columns).head(PREVIEW_ROWS).collect().rows())
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue:
-    """A Markdown table; cells are cut to 60 characters."""
+    """A Markdown table; cells are cut."""
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return dg.MetadataValue.md("\n".join(lines) if rows else "no rows")
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")[:60]
+    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")[:CELL_CHARACTERS]
 
 
 def bars(counts: Mapping[Any, int]) -> dg.MetadataValue:

@@ -82,9 +82,14 @@ def _outcome(result: dg.ExecuteInProcessResult) -> RunOutcome:
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             outcome.checks[f"{check.asset_key.to_user_string()}:{check.check_name}"] = check.passed
-        elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE and not _only_a_check(event.step_failure_data):
             outcome.errors.append(_first_words(event.step_failure_data))
     return outcome
+
+
+def _only_a_check(failure: Any) -> bool:
+    """A blocking check that did not pass: the step did its work, and the check says what is wrong with the result."""
+    return failure.error is not None and failure.error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def _first_words(failure: Any) -> str:

@@ -90,7 +90,7 @@ def _constant(doc: str, **texts: str) -> CsvColumn:
 
 def _head(kinds: tuple[str, ...]) -> tuple[CsvColumn, ...]:
     return (
-        _same("timestamp", "time", "Event time as received, UTC.", kinds, "timestamp_text"),
+        _same("timestamp", "time", "Event time as received: ISO-8601, usually UTC with a final Z; older emitters may give an offset.", kinds, "timestamp_text"),
         _same(USER, "text", "Learner: a pseudonym of this data set, unless the request was permitted to name them.", kinds),
         _same("section_id", "integer", "Course section.", kinds),
         _same("project_id", "integer", "Authoring project.", kinds),
@@ -115,7 +115,7 @@ _VIDEO_FROM = pl.when(pl.col("event_kind") == "video_seeked").then("video_seek_f
 
 ATTEMPT_EVALUATED = Action(
     "attempt_evaluated",
-    "Evaluated parts, activities and pages (spec/datasets.md 5.2).",
+    "Evaluated parts, activities and pages.",
     ATTEMPTS,
     {f"{kind}_evaluated": f"{kind}_evaluated" for kind in ATTEMPTS},
     (
@@ -141,7 +141,7 @@ ATTEMPT_EVALUATED = Action(
 
 PAGE_VIEWED = Action(
     "page_viewed",
-    "Openings of delivery pages (spec/datasets.md 5.3).",
+    "Openings of delivery pages.",
     (VIEW,),
     {"page_viewed": "page_viewed"},
     (_constant("Constant.", page_viewed="page_viewed"), *_head((VIEW,)), *_page_attempt((VIEW,))),
@@ -150,7 +150,7 @@ PAGE_VIEWED = Action(
 
 VIDEO_EVENTS = Action(
     "video",
-    "Plays, pauses, seeks and completions of videos (spec/datasets.md 5.4).",
+    "Plays, pauses, seeks and completions of videos.",
     (VIDEO,),
     {name: f"video_{name}" for name in ("played", "paused", "seeked", "completed")},
     (

@@ -153,7 +153,7 @@ def _metadata(table: tables.Table, result: IngestResult, snapshot: Snapshot) -> 
     shown: dict[str, dg.MetadataValue] = {
         **present.counts({"dagster/partition_row_count": sum(f.rows for f in files), "files": len(files), "bytes": sum(f.bytes for f in files)}),
         "dagster/uri": dg.MetadataValue.text(snapshot.url),
-        "lake_version": dg.MetadataValue.int(snapshot.version),
+        "lake_version": dg.MetadataValue.int(result.version or snapshot.version),
         "mode": dg.MetadataValue.text(result.mode),
         "preview": present.preview(table, snapshot.scan(table.name, result.day, result.day)),
     }

@@ -11,7 +11,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,16 +163,17 @@ class Lake:
         try:
             return self.snapshot()
         except LakeMissing:
-            DeltaTable.create(
-                self._uri,
-                schema=deltalake.Schema.from_arrow(tables.lake_schema()),
-                mode="ignore",
-                partition_by=PARTITION_BY,
-                name="statements",
-                description="What became of every line and every bundle of Torus' xAPI uploads, by upload day.",
-                configuration={"delta.dataSkippingStatsColumns": ",".join(STATISTICS)},
-                storage_options=storage_options(self.url) or None,
-            )
+            with suppress(CommitFailedError):  # somebody else has just made it
+                DeltaTable.create(
+                    self._uri,
+                    schema=deltalake.Schema.from_arrow(tables.lake_schema()),
+                    mode="ignore",
+                    partition_by=PARTITION_BY,
+                    name="statements",
+                    description="What became of every line and every bundle of Torus' xAPI uploads, by upload day.",
+                    configuration={"delta.dataSkippingStatsColumns": ",".join(STATISTICS)},
+                    storage_options=storage_options(self.url) or None,
+                )
             return self.snapshot()
 
     def place(self, parquet: Path, day: date, kind: str) -> AddAction:

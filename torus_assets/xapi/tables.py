@@ -12,6 +12,8 @@ from typing import Literal
 
 import pyarrow as pa
 
+REASONS = ("not_utf8", "not_json", "truncated", "not_object", "missing_field", "wrong_type", "lone_surrogate", "too_long", "too_deep")
+
 PARSER_VERSION = 1  # goes up when the same bytes would give another row; kept in the ledger
 
 ColumnType = Literal["text", "json", "integer", "number", "truth", "time", "bytes", "day"]
@@ -102,7 +104,7 @@ STATEMENT = (
     _id("project_id", "Authoring project; null when the emitter could not look it up."),
     _id("publication_id", "Publication of the project; null like project_id."),
     _id("enrollment_id", "Participant in the section; absent before about 2026-08."),
-    _json("experiment_attributions", "Experiment evidence as received, a JSON array (spec/xapi.md 5).", private=True),
+    _json("experiment_attributions", "Experiment evidence as received, a JSON array.", private=True),
     _text("coerced", "Fields of a wrong type that became null in this row, joined by commas; null when none.", None),
 )  # fmt: skip
 
@@ -181,7 +183,7 @@ QUARANTINE = _table(
     PLACE,
     (
         KEY_SECTION,
-        _text("reason", "One of REASONS.", None),
+        _text("reason", "Why, as a code: " + " ".join(REASONS) + ".", None),
         _text("detail", "Path of the field and what was expected; never a value.", None),
         Column("raw", "bytes", "The line's bytes; a prefix when the line is over long.", private=True),
         Column("raw_bytes", "integer", "Length of the whole line."),
@@ -217,8 +219,6 @@ TABLES = (*EVENT_TABLES, QUARANTINE, DUPLICATES, LEDGER)
 BY_NAME = {table.name: table for table in TABLES}
 BY_KIND = {table.kind: table for table in TABLES}
 EVENT_KINDS = tuple(table.kind for table in EVENT_TABLES)
-
-REASONS = ("not_utf8", "not_json", "truncated", "not_object", "missing_field", "wrong_type", "lone_surrogate", "too_long", "too_deep")
 
 # `event_type` of raw_events keeps upstream's six values (spec/clickhouse.md 2); all other kinds are `unknown` there.
 EVENT_TYPES = {kind: kind if kind in {"video", "activity_attempt", "page_attempt", "page_viewed", "part_attempt"} else "unknown" for kind in EVENT_KINDS}

@@ -39,7 +39,15 @@ def before(folder: Path) -> int:
         return '"' + json.dumps(value, separators=(",", ":")) + '"'
 
     scope = ("section_id", "project_id", "publication_id", "page_id", "activity_id", "activity_revision_id")
-    attempt = ("page_attempt_guid", "page_attempt_number", "part_id", "part_attempt_guid", "part_attempt_number", "activity_attempt_number", "activity_attempt_guid")
+    attempt = (
+        "page_attempt_guid",
+        "page_attempt_number",
+        "part_id",
+        "part_attempt_guid",
+        "part_attempt_number",
+        "activity_attempt_number",
+        "activity_attempt_guid",
+    )
     rows: list[dict] = []
     written = chunk = 0
     out = folder / "out"
@@ -138,7 +146,11 @@ def main() -> None:
         return
     results = [compared(lines, options.rounds, options.workers, options.sections) for lines in options.lines]
     passed = all(result["ratio_per_wall_second"] >= TARGET for result in results)
-    print(json.dumps({"benchmark": "ingest", "workers": options.workers, "target_ratio": TARGET, "passed": passed, "results": results}, indent=2))
+    print(
+        json.dumps(
+            {"benchmark": "ingest", "workers": options.workers, "target_ratio": TARGET, "passed": passed, "results": results}, indent=2
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -81,7 +81,9 @@ def serve(root: Path, added_ms: float) -> None:
             if not key:
                 self.answer(200, listing(parse_qs(parts.query)).encode(), {"Content-Type": "application/xml"})
             elif key in objects:
-                self.answer(200, objects[key], {"ETag": etag(key), "Last-Modified": format_datetime(when, usegmt=True), "Accept-Ranges": "bytes"})
+                self.answer(
+                    200, objects[key], {"ETag": etag(key), "Last-Modified": format_datetime(when, usegmt=True), "Accept-Ranges": "bytes"}
+                )
             else:
                 missing = b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>"
                 self.answer(404, missing, {"Content-Type": "application/xml"})
@@ -122,10 +124,16 @@ def ingested(folder: Path, workers: int) -> dict:
 
 def measured(folder: Path, added_ms: float, workers: int) -> dict:
     here = [sys.executable, "-m", "benchmarks.latency", "--folder", str(folder), "--workers", str(workers)]
-    environment = worlds.installed(folder, pandas=False) | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    environment = worlds.installed(folder, pandas=False) | {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
         environment.pop(name, None)
-    with subprocess.Popen([*here, "--way", "serve", "--added-ms", str(added_ms)], stdout=subprocess.PIPE, text=True, env=environment) as server:
+    with subprocess.Popen(
+        [*here, "--way", "serve", "--added-ms", str(added_ms)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
         try:
             assert server.stdout
             port = int(server.stdout.readline())

@@ -76,7 +76,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="torus-memory-") as name:
         half, whole = (measured(Path(name), lines, options.workers) for lines in (options.lines // 2, options.lines))
     growth = whole["wall_seconds"] / half["wall_seconds"]
-    told = {"growth": round(growth, 2), "cpu_growth": round(whole["cpu_seconds"] / half["cpu_seconds"], 2), "target_mb": TARGET_MB, "target_growth": TARGET_GROWTH}
+    told = {
+        "growth": round(growth, 2),
+        "cpu_growth": round(whole["cpu_seconds"] / half["cpu_seconds"], 2),
+        "target_mb": TARGET_MB,
+        "target_growth": TARGET_GROWTH,
+    }
     passed = whole["peak_mb"] < TARGET_MB and growth <= TARGET_GROWTH
     print(json.dumps({"benchmark": "memory", "workers": options.workers, "passed": passed, **told, "half": half, "whole": whole}, indent=2))
 

@@ -18,12 +18,51 @@ from pathlib import Path
 DAY = date(2026, 2, 3)
 SLICE_LINES = 100_000  # made by one process with a seed of its own
 OLI = "http://oli.cmu.edu/extensions/"
-WORDS = ["the", "membrane", "lets", "water", "through", "because", "salt", "is", "denser", "than", "it", "was", "before", "so", "x", "goes", "up", "and", "y", "falls", "«mass»", "is", "conserved", "here"]
+WORDS = [
+    "the",
+    "membrane",
+    "lets",
+    "water",
+    "through",
+    "because",
+    "salt",
+    "is",
+    "denser",
+    "than",
+    "it",
+    "was",
+    "before",
+    "so",
+    "x",
+    "goes",
+    "up",
+    "and",
+    "y",
+    "falls",
+    "«mass»",
+    "is",
+    "conserved",
+    "here",
+]
 FEEDBACK = (
     "Correct. Both halves follow from the definition.", "Not quite: check the units.", "Not quite: «mass» is conserved.", "Right.",
     "Read the second paragraph again and look at what happens on the side of the membrane where the salt is.",
 )  # fmt: skip
-PLACES = ("part_guid", "activity_guid", "page_guid", "session_guid", "user", "section", "activity", "page", "hints", "feedback", "response", "raw", "clock")
+PLACES = (
+    "part_guid",
+    "activity_guid",
+    "page_guid",
+    "session_guid",
+    "user",
+    "section",
+    "activity",
+    "page",
+    "hints",
+    "feedback",
+    "response",
+    "raw",
+    "clock",
+)
 
 
 def template() -> str:
@@ -96,12 +135,16 @@ def _values(chance: random.Random, section: int, hour: int, feedback: list[str])
 
 
 def _guid(hexes: str, at: int) -> str:
-    return f"{hexes[at : at + 8]}-{hexes[at + 8 : at + 12]}-{hexes[at + 12 : at + 16]}-{hexes[at + 16 : at + 20]}-{hexes[at + 20 : at + 32]}"
+    return (
+        f"{hexes[at : at + 8]}-{hexes[at + 8 : at + 12]}-{hexes[at + 12 : at + 16]}-{hexes[at + 16 : at + 20]}-{hexes[at + 20 : at + 32]}"
+    )
 
 
 def installed(folder: Path, *, pandas: bool) -> dict[str, str]:
     """The environment of an installed service: byte code is kept (below `folder`), and libraries that only benchmarks need are not there."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode")
+    }
     if not pandas:
         hidden = folder / "hidden"
         hidden.mkdir(exist_ok=True)

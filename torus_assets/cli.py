@@ -49,11 +49,16 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on standar
 def ingest(
     first: From,
     last: To,
-    section: Annotated[list[int], typer.Option("--section", metavar="ID", help="Only bundles of this section; may be repeated. Other rows stay.")] = [],  # noqa: B006
+    section: Annotated[
+        list[int], typer.Option("--section", metavar="ID", help="Only bundles of this section; may be repeated. Other rows stay.")
+    ] = [],  # noqa: B006
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Read every bundle again, not only what the ledger does not have.")] = False,
-    drop_vanished: Annotated[bool, typer.Option("--drop-vanished", help="Let a rebuild drop rows whose objects are gone from the store.")] = False,
+    drop_vanished: Annotated[
+        bool, typer.Option("--drop-vanished", help="Let a rebuild drop rows whose objects are gone from the store.")
+    ] = False,
     max_quarantined: Annotated[
-        float | None, typer.Option("--max-quarantined", min=0, max=1, metavar="SHARE", help="Share of refused lines above which a day is held.")
+        float | None,
+        typer.Option("--max-quarantined", min=0, max=1, metavar="SHARE", help="Share of refused lines above which a day is held."),
     ] = None,
     listing: Annotated[Listing, typer.Option(help="auto: list what the newest inventory cannot have; always; never.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read; change nothing.")] = False,
@@ -64,7 +69,11 @@ def ingest(
     if dry_run:
         from torus_assets import preview
 
-        _ingested(preview.ingest(*days, sections=frozenset(section) or None, rebuild=rebuild, drop_vanished=drop_vanished, listing=listing), as_json, "would read")
+        _ingested(
+            preview.ingest(*days, sections=frozenset(section) or None, rebuild=rebuild, drop_vanished=drop_vanished, listing=listing),
+            as_json,
+            "would read",
+        )
         return
     from torus_assets import runs
     from torus_assets.bars import Bars
@@ -74,7 +83,10 @@ def ingest(
         config["max_quarantined_share"] = max_quarantined
     with Bars().shown() as bars:
         outcome = runs.run_days(
-            "ingest", *days, {"ops": {"xapi_day": {"config": config}, "xapi__bundle_index": {"config": {"listing": listing}}}}, progress=bars
+            "ingest",
+            *days,
+            {"ops": {"xapi_day": {"config": config}, "xapi__bundle_index": {"config": {"listing": listing}}}},
+            progress=bars,
         )
     found = [found["result"] for found in outcome.of("xapi/bundles").values() if "result" in found]
     if outcome.errors:
@@ -122,7 +134,9 @@ def warehouse_load(
     from torus_assets.bars import Bars
 
     with Bars().shown() as bars:
-        outcome = runs.run_days("warehouse_load", *_days(first, last), {"ops": {"raw_events": {"config": {"include_held": include_held}}}}, progress=bars)
+        outcome = runs.run_days(
+            "warehouse_load", *_days(first, last), {"ops": {"raw_events": {"config": {"include_held": include_held}}}}, progress=bars
+        )
     names = ("inserted", "present", "replaced", "deleted", "rehomed", "rows_of_the_table")
     days = [
         {"day": day, "staged": found["dagster/partition_row_count"], **{name: found[name] for name in names}, "seconds": found["seconds"]}
@@ -141,7 +155,9 @@ def warehouse_load(
 
 @dataset_app.command("run")
 def dataset_run(
-    request: Annotated[Path, typer.Argument(metavar="REQUEST.json", help="The request document (docs/datasets.md).", exists=True, dir_okay=False)],
+    request: Annotated[
+        Path, typer.Argument(metavar="REQUEST.json", help="The request document (docs/datasets.md).", exists=True, dir_okay=False)
+    ],
     as_json: Json = False,
 ) -> None:
     """Make the data set a request asks for; the same request over the same data is only verified."""
@@ -164,11 +180,20 @@ def dataset_run(
     if as_json:
         shown = {name: found.get(name) for name in ("run", "reused", "excluded_by_reason", "files")}
         console.document(
-            {"job_id": asked.job_id, "folder": found.get("dagster/uri"), "rows": found.get("dagster/row_count"), **shown, "ok": outcome.success}
+            {
+                "job_id": asked.job_id,
+                "folder": found.get("dagster/uri"),
+                "rows": found.get("dagster/row_count"),
+                **shown,
+                "ok": outcome.success,
+            }
         )
     elif found:
         state = "was complete already and is verified" if found["reused"] else "is written"
-        console.out.print(f"{asked.job_id}: {found['dagster/row_count']:,} rows in {found['files']} files; run {found['run']} {state}:\n{found['dagster/uri']}", soft_wrap=True)
+        console.out.print(
+            f"{asked.job_id}: {found['dagster/row_count']:,} rows in {found['files']} files; run {found['run']} {state}:\n{found['dagster/uri']}",
+            soft_wrap=True,
+        )
     if outcome.errors:
         _failed(outcome.errors)
     _not_right(not outcome.failed_checks, outcome.failed_checks)
@@ -216,7 +241,9 @@ def _show_reconciled(result: dict[str, Any]) -> None:
     elif house["ok"]:
         console.out.print(f"ClickHouse equals the lake: {house['lake_events']:,} events")
     else:
-        console.out.print(f"ClickHouse differs: {house['missing']:,} events missing, {house['extra']:,} too many; days {house['missing_by_day']} {house['extra_by_day']}")
+        console.out.print(
+            f"ClickHouse differs: {house['missing']:,} events missing, {house['extra']:,} too many; days {house['missing_by_day']} {house['extra_by_day']}"
+        )
         for bundle in house["bundles"]:
             console.out.print(f"not in ClickHouse: {bundle}", soft_wrap=True)
     held = [day["day"] for day in result["days"] if day["held"]]
@@ -273,7 +300,9 @@ def quarantine_show(
 @lake_app.command("maintain")
 def lake_maintain(
     keep_days: Annotated[int, typer.Option(min=0, help="Versions younger than this stay readable; receipts may pin them.")] = 30,
-    compact_above: Annotated[int, typer.Option(min=2, metavar="FILES", help="Days with more files of one kind than this are written anew.")] = 8,
+    compact_above: Annotated[
+        int, typer.Option(min=2, metavar="FILES", help="Days with more files of one kind than this are written anew.")
+    ] = 8,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -304,7 +333,11 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         console.document({"systems": [vars(one) for one in found], "ok": ok})
     else:
-        console.table("systems", ["system", "kind", "place", "answer"], [[f.system, f.kind, f.place, f.answer if f.ok else f"NO: {f.answer}"] for f in found])
+        console.table(
+            "systems",
+            ["system", "kind", "place", "answer"],
+            [[f.system, f.kind, f.place, f.answer if f.ok else f"NO: {f.answer}"] for f in found],
+        )
     if not ok:
         raise typer.Exit(NOT_RIGHT)
 
@@ -316,7 +349,7 @@ def sample(
     sections: Annotated[int, typer.Option(min=1, metavar="K")] = 3,
     students: Annotated[int, typer.Option(min=1, metavar="S")] = 60,
     days: Annotated[int, typer.Option(min=1, metavar="D")] = 7,
-    first_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY")] = datetime(2026, 2, 2),  # noqa: DTZ001, B008
+    first_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY")] = datetime(2026, 2, 2),  # noqa: DTZ001
     seed: Annotated[int, typer.Option(metavar="X", help="The same seed and options give the same bytes.")] = 7,
     damage: Annotated[float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of lines that are damaged.")] = 0.02,
     duplicates: Annotated[float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of lines that are replays.")] = 0.02,
@@ -333,9 +366,19 @@ def sample(
     with _readable_errors(), Bars().shown() as bars:
         truth = make_world(options, progress=lambda done, total: bars.say("sample", done, total))
     if as_json:
-        console.document({"out": out, "truth": f"{out.rstrip('/')}/truth.json", "statements": truth["statements"], "bundles": truth["bundles"], "ok": True})
+        console.document(
+            {
+                "out": out,
+                "truth": f"{out.rstrip('/')}/truth.json",
+                "statements": truth["statements"],
+                "bundles": truth["bundles"],
+                "ok": True,
+            }
+        )
     else:
-        console.out.print(f"{truth['statements']:,} statements in {truth['bundles']:,} bundles under {out}; the truth is in truth.json", soft_wrap=True)
+        console.out.print(
+            f"{truth['statements']:,} statements in {truth['bundles']:,} bundles under {out}; the truth is in truth.json", soft_wrap=True
+        )
 
 
 @app.command()
@@ -351,14 +394,17 @@ def demo(
 
 
 @app.command()
-def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000, host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1") -> None:
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+) -> None:
     """Start the Dagster UI and daemon on the same home, with the runs of the command line in it."""
     from resources.deployments import PROJECT, instance_home
 
     home = instance_home(settings.from_environment())
     os.environ.update(DAGSTER_HOME=str(home), TORUS_HOME=str(settings.from_environment().home))
     os.chdir(PROJECT)
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port), "-h", host])
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port), "-h", host])  # noqa: S606  this process becomes the server
 
 
 @contextmanager

@@ -47,7 +47,11 @@ def run(settings: Settings, statements: int, *, as_json: bool = False) -> bool:
     with Bars().shown() as bars:
         outcome = runs.run_days("ingest", first, last, progress=bars)
     days = {found["result"]["day"]: found["result"]["day_total"] for found in outcome.of("xapi/bundles").values() if "result" in found}
-    step("ingest", outcome, f"{sum(day['lines'] for day in days.values()):,} lines of {sum(day['bundles'] for day in days.values()):,} bundles")
+    step(
+        "ingest",
+        outcome,
+        f"{sum(day['lines'] for day in days.values()):,} lines of {sum(day['bundles'] for day in days.values()):,} bundles",
+    )
     with Bars().shown() as bars:
         outcome = runs.run_days("warehouse_load", first, last, progress=bars)
     loaded = [found for found in outcome.of("warehouse/raw_events").values() if "inserted" in found]
@@ -96,7 +100,9 @@ def differences_from_truth(truth: dict[str, Any], days: dict[str, dict[str, Any]
 
 def _reconciled(settings: Settings, truth: dict[str, Any], first: date, last: date) -> list[str]:
     lake = Lake(settings.lake_url)
-    found = compare.reconcile_store(open_store(settings.xapi_url), open_store(settings.inventory_url), lake, first, last + timedelta(days=1))
+    found = compare.reconcile_store(
+        open_store(settings.xapi_url), open_store(settings.inventory_url), lake, first, last + timedelta(days=1)
+    )
     with clickhouse.connect(settings.clickhouse) as client:
         warehouse = compare.reconcile_warehouse(client, lake, first, last, settings.spool)
         count = int(client.command("SELECT count() FROM raw_events"))  # pyright: ignore[reportArgumentType]
@@ -108,7 +114,15 @@ def _reconciled(settings: Settings, truth: dict[str, Any], first: date, last: da
 
 
 def _report(
-    settings: Settings, truth: dict[str, Any], steps: list[list[Any]], checks: dict[str, bool], differences: list[str], seconds: float, *, ok: bool, as_json: bool
+    settings: Settings,
+    truth: dict[str, Any],
+    steps: list[list[Any]],
+    checks: dict[str, bool],
+    differences: list[str],
+    seconds: float,
+    *,
+    ok: bool,
+    as_json: bool,
 ) -> None:
     if as_json:
         console.document({"steps": steps, "checks": checks, "differences": differences, "seconds": round(seconds, 1), "ok": ok})
@@ -118,5 +132,9 @@ def _report(
     for difference in differences:
         console.complain(difference)
     if ok:
-        console.out.print(f"[bold green]All {len(checks)} checks passed; every count equals the world's truth.[/] {truth['statements']:,} statements, {seconds:.0f} s.")
-        console.out.print(f"Look at it: `make dev` starts the Dagster UI with these runs. Everything is under {settings.home}.", soft_wrap=True)
+        console.out.print(
+            f"[bold green]All {len(checks)} checks passed; every count equals the world's truth.[/] {truth['statements']:,} statements, {seconds:.0f} s."
+        )
+        console.out.print(
+            f"Look at it: `make dev` starts the Dagster UI with these runs. Everything is under {settings.home}.", soft_wrap=True
+        )

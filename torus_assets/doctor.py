@@ -39,7 +39,11 @@ def examine(settings: Settings) -> list[Finding]:
             "real" if settings.pseudonym_key else "embedded",
             "TORUS_PSEUDONYM_KEY" if settings.pseudonym_key else str(settings.home / "pseudonym.key"),
             bool(settings.pseudonym_key) or not _any_real(settings),
-            "set" if settings.pseudonym_key else "made on first use" if not _any_real(settings) else "not set: data sets are refused until it is",
+            "set"
+            if settings.pseudonym_key
+            else "made on first use"
+            if not _any_real(settings)
+            else "not set: data sets are refused until it is",
         )
     )
     return found
@@ -56,7 +60,7 @@ def _asked(system: str, url: str, question: Callable[[], str]) -> Finding:
 def _tried(system: str, kind: str, place: str, question: Callable[[], str]) -> Finding:
     try:
         return Finding(system, kind, place, True, question())
-    except Exception as error:  # the boundary: whatever a system answers is what the doctor reports
+    except Exception as error:  # noqa: BLE001  the boundary: whatever a system answers is what the doctor reports
         return Finding(system, kind, place, False, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}")
 
 

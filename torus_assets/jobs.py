@@ -10,12 +10,21 @@ from torus_assets.warehouse.assets import RAW_EVENTS
 from torus_assets.xapi.assets import DAY_ASSETS, INDEX
 
 INGEST = dg.define_asset_job(
-    "ingest", selection=dg.AssetSelection.assets(INDEX, *DAY_ASSETS), partitions_def=EVENT_DAYS, description="Bundles of the days into the lake."
+    "ingest",
+    selection=dg.AssetSelection.assets(INDEX, *DAY_ASSETS),
+    partitions_def=EVENT_DAYS,
+    description="Bundles of the days into the lake.",
 )
 WAREHOUSE_LOAD = dg.define_asset_job(
-    "warehouse_load", selection=dg.AssetSelection.assets(RAW_EVENTS), partitions_def=EVENT_DAYS, description="Days of the lake into ClickHouse."
+    "warehouse_load",
+    selection=dg.AssetSelection.assets(RAW_EVENTS),
+    partitions_def=EVENT_DAYS,
+    description="Days of the lake into ClickHouse.",
 )
 DATASET = dg.define_asset_job(
-    "dataset", selection=dg.AssetSelection.assets(CSV), partitions_def=DATASET_JOBS, description="A researcher's request into files with a receipt."
+    "dataset",
+    selection=dg.AssetSelection.assets(CSV),
+    partitions_def=DATASET_JOBS,
+    description="A researcher's request into files with a receipt.",
 )
 JOBS = [INGEST, WAREHOUSE_LOAD, DATASET]

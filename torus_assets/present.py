@@ -20,7 +20,11 @@ NOT_SHOWN = frozenset(("event_hash", "source_file", "source_etag", "raw"))  # lo
 
 def column_schema(table: Table) -> dg.TableSchema:
     """The declared columns, with type and meaning, as the catalog shows them."""
-    return dg.TableSchema(columns=[dg.TableColumn(c.name, str(c.arrow.type), description=c.doc, tags={"private": ""} if c.private else {}) for c in table.columns])
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(c.name, str(c.arrow.type), description=c.doc, tags={"private": ""} if c.private else {}) for c in table.columns
+        ]
+    )
 
 
 def warehouse_schema() -> dg.TableSchema:

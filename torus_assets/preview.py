@@ -13,7 +13,9 @@ from torus_assets.xapi.ingest import IngestOptions, ingest_day
 from torus_assets.xapi.lake import Lake
 
 
-def ingest(first: date, last: date, *, sections: frozenset[int] | None, rebuild: bool, drop_vanished: bool, listing: bundle_index.Listing) -> list[dict[str, Any]]:
+def ingest(
+    first: date, last: date, *, sections: frozenset[int] | None, rebuild: bool, drop_vanished: bool, listing: bundle_index.Listing
+) -> list[dict[str, Any]]:
     """The plan of each day, in the form of `torus ingest --json`; `this_run.bundles` is what would be read."""
     chosen = settings.from_environment()
     bundles = open_store(chosen.xapi_url)
@@ -23,7 +25,12 @@ def ingest(first: date, last: date, *, sections: frozenset[int] | None, rebuild:
     )
     return [
         ingest_day(
-            Lake(chosen.lake_url), bundles.url, one, [day.wanted(bundles, found) for found in index.days.get(one, [])], chosen.spool, options
+            Lake(chosen.lake_url),
+            bundles.url,
+            one,
+            [day.wanted(bundles, found) for found in index.days.get(one, [])],
+            chosen.spool,
+            options,
         ).document()
         for one in days_between(first, last)
     ]

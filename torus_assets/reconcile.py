@@ -81,7 +81,11 @@ def reconcile_warehouse(client: Client, lake: Lake, first: date, last: date, scr
 def document(days: list[DayReconciled], warehouse: Comparison | None) -> dict[str, Any]:
     """The result as `torus reconcile --json` prints it."""
     ok = all(one.ok for one in days) and (warehouse is None or warehouse.reconciles)
-    return {"days": [asdict(one) | {"ok": one.ok} for one in days], "warehouse": None if warehouse is None else _warehouse(warehouse), "ok": ok}
+    return {
+        "days": [asdict(one) | {"ok": one.ok} for one in days],
+        "warehouse": None if warehouse is None else _warehouse(warehouse),
+        "ok": ok,
+    }
 
 
 def _warehouse(found: Comparison) -> dict[str, Any]:

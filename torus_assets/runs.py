@@ -59,7 +59,9 @@ def run_dataset(job_id: str, **resources: Any) -> RunOutcome:
     return _run("dataset", {}, job_id, None, resources)
 
 
-def _run(job: str, tags: dict[str, str], partition: str | None, config: Mapping[str, Any] | None, resources: Mapping[str, Any]) -> RunOutcome:
+def _run(
+    job: str, tags: dict[str, str], partition: str | None, config: Mapping[str, Any] | None, resources: Mapping[str, Any]
+) -> RunOutcome:
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     found = definitions.build(**resources).resolve_job_def(job)
     with instance() as opened:

@@ -46,7 +46,7 @@ def test_a_world_in_folders_that_comes_in_two_halves_and_is_loaded_backwards(tmp
 
 
 def test_a_world_on_s3_of_more_than_one_page_of_objects(tmp_path, s3):
-    truth = make_world(SampleOptions(out=s3, statements=2800, days=2, damage=0.03))
+    truth = make_world(SampleOptions(out=s3, statements=2800, sections=8, students=400, days=2, damage=0.03))
     assert truth["bundles"] > 1000
     variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     variables |= {f"TORUS_{name.upper()}_URL": f"{s3}/{name}" for name in ("xapi", "inventory", "lake", "datasets")}

@@ -9,9 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-KEY = re.compile(
-    r"^(section|project)/([^/]+)/([a-z_]+)/(\d{4}-\d{2}-\d{2})T\d{2}-\d{2}-\d{2}(?:\.\d{1,6})?Z_([^/_]+)\.jsonl$"
-)
+KEY = re.compile(r"^(section|project)/([^/]+)/([a-z_]+)/(\d{4}-\d{2}-\d{2})T\d{2}-\d{2}-\d{2}(?:\.\d{1,6})?Z_([^/_]+)\.jsonl$")
 TYPES = {
     "http://adlnet.gov/expapi/activities/question": "part_attempt",
     "http://oli.cmu.edu/extensions/activity_attempt": "activity_attempt",

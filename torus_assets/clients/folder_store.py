@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta

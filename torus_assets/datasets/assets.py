@@ -23,7 +23,18 @@ from torus_assets.xapi.lake import LakeMissing
 CSV = dg.AssetKey(["datasets", "csv"])
 READ = ("part_attempts", "activity_attempts", "page_attempts", "page_views", "video_events")
 
-PREVIEWED = ("event_type", "timestamp", "section_id", "project_id", "page_id", "activity_id", "score", "out_of", "video_length", "video_progress")
+PREVIEWED = (
+    "event_type",
+    "timestamp",
+    "section_id",
+    "project_id",
+    "page_id",
+    "activity_id",
+    "score",
+    "out_of",
+    "video_length",
+    "video_progress",
+)
 PREVIEW_BYTES = 64 << 10
 
 
@@ -75,7 +86,7 @@ def dataset_csv(
             progress=lambda done, total: progress.say("export", done, total),
         )
     context.log.info("%d rows in %d files; %s", result.rows, len(result.chunks), "verified again" if result.reused else "written")
-    shown = {"dagster/column_schema": _schema(request), "preview": _preview(request, store, result)}
+    shown = {"dagster/column_schema": _schema(request), "preview": _preview(store, result)}
     yield dg.MaterializeResult(asset_key=CSV, metadata=_metadata(result, store.uri(result.folder.rstrip("/"))) | shown)
     whole = receipts.complete(store, result.folder)
     yield dg.AssetCheckResult(
@@ -91,7 +102,7 @@ def _schema(request: Request) -> dg.TableSchema:
     return dg.TableSchema(columns=[dg.TableColumn(column.name, column.cell, description=column.doc) for column in columns])
 
 
-def _preview(request: Request, store: ObjectStore, result: ExportResult) -> dg.MetadataValue:
+def _preview(store: ObjectStore, result: ExportResult) -> dg.MetadataValue:
     """The first rows of the first file, without pseudonyms, attempts' ids and anything a learner wrote."""
     first = next((chunk for chunk in result.chunks if chunk.endswith(".csv")), None)
     if first is None:

@@ -90,7 +90,13 @@ def _constant(doc: str, **texts: str) -> CsvColumn:
 
 def _head(kinds: tuple[str, ...]) -> tuple[CsvColumn, ...]:
     return (
-        _same("timestamp", "time", "Event time as received: ISO-8601, usually UTC with a final Z; older emitters may give an offset.", kinds, "timestamp_text"),
+        _same(
+            "timestamp",
+            "time",
+            "Event time as received: ISO-8601, usually UTC with a final Z; older emitters may give an offset.",
+            kinds,
+            "timestamp_text",
+        ),
         _same(USER, "text", "Learner: a pseudonym of this data set, unless the request was permitted to name them.", kinds),
         _same("section_id", "integer", "Course section.", kinds),
         _same("project_id", "integer", "Authoring project.", kinds),

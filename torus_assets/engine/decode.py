@@ -30,7 +30,13 @@ SPOOL_PLACE = (
     pa.field("source_line", pa.int32()),
 )
 REFUSED = pa.schema(
-    [*SPOOL_PLACE, pa.field("reason", pa.string()), pa.field("detail", pa.string()), pa.field("raw", pa.binary()), pa.field("raw_bytes", pa.int64())]
+    [
+        *SPOOL_PLACE,
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("raw", pa.binary()),
+        pa.field("raw_bytes", pa.int64()),
+    ]
 )
 PLACE_COLUMNS = len(tables.PLACE)
 

@@ -73,13 +73,15 @@ def _serve(url: str, todo: SimpleQueue[tuple[int, list[Task]]], folder: Path, ma
     reads: list[BundleRead] = []
     command = [sys.executable, "-m", "torus_assets.engine.worker", url, str(folder), str(max_line_bytes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdin and worker.stdout
+        assert worker.stdin
         try:
             while (item := _next(todo)) is not None:
                 number, batch = item
                 answer = _ask(worker, json.dumps([number, batch]) + "\n")
                 if not answer.endswith("\n"):
-                    raise WorkerFailed(f"a decoding process ended with status {worker.wait()} (memory or disk exhausted?); nothing was changed")
+                    raise WorkerFailed(
+                        f"a decoding process ended with status {worker.wait()} (memory or disk exhausted?); nothing was changed"
+                    )
                 kind, content = json.loads(answer)
                 if kind == "gone":
                     raise BundleGone(content)
@@ -99,7 +101,8 @@ def _serve(url: str, todo: SimpleQueue[tuple[int, list[Task]]], folder: Path, ma
 
 def _ask(worker: subprocess.Popen[str], message: str) -> str:
     """The worker's answer; without its line end when the worker ended meanwhile."""
-    assert worker.stdin and worker.stdout
+    assert worker.stdin
+    assert worker.stdout
     try:
         worker.stdin.write(message)
         worker.stdin.flush()

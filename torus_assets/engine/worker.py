@@ -30,7 +30,7 @@ def main() -> None:
             answer: tuple[str, object] = ("read", reads)
         except BundleGone as gone:
             answer = ("gone", str(gone))
-        except Exception as error:  # the boundary of the process: the parent raises it again
+        except Exception as error:  # noqa: BLE001  the boundary of the process: the parent raises it again
             answer = ("failed", f"{type(error).__name__}: {error}")
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

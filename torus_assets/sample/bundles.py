@@ -69,7 +69,7 @@ class Bundler:
         if rng.random() < LATE:
             uploaded = self._later(uploaded, day_index)
         if rng.random() < 0.3:
-            batch = batch[::-1]  # the queue hands over newest first within a demand window
+            batch.reverse()  # the queue hands over newest first within a demand window
         lines = [line for action in batch for kind, body in action.made for line in self._line(kind, body)]
         self._replay_lines(category, lines)
         self.earlier[category] = lines

@@ -26,7 +26,7 @@ FREE_TEXT = (
     "the mass stays the same",
     "because the ions swap partners",
     "2 H₂ + O₂ → 2 H₂O",
-    "I think it is 42, but \"roughly\"",
+    'I think it is 42, but "roughly"',
     "erste Zeile\u2028zweite Zeile",
     "naïve guess 🙂",
     "𝛥H < 0",

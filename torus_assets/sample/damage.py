@@ -50,18 +50,13 @@ KEYS: dict[str, tuple[re.Pattern[bytes], ...]] = {
 _IDS = {name: _extension(name) for name in ("project_id", "publication_id", "enrollment_id")}
 _PAGE_VALUES = _IDS | {"page_attempt_number": _extension("page_attempt_number")}
 _SCORE_VALUES = {"scaled_score": _member("scaled"), "out_of": _member("max")}
-_ACTIVITY_VALUES = _PAGE_VALUES | {
-    name: _extension(name) for name in ("activity_attempt_number", "activity_revision_id")
-}
+_ACTIVITY_VALUES = _PAGE_VALUES | {name: _extension(name) for name in ("activity_attempt_number", "activity_revision_id")}
 VALUES: dict[str, dict[str, re.Pattern[bytes]]] = {
-    "part_attempt": _ACTIVITY_VALUES
-    | _SCORE_VALUES
-    | {name: _extension(name) for name in ("part_attempt_number", "session_id")},
+    "part_attempt": _ACTIVITY_VALUES | _SCORE_VALUES | {name: _extension(name) for name in ("part_attempt_number", "session_id")},
     "activity_attempt": _ACTIVITY_VALUES | _SCORE_VALUES,
     "page_attempt": _PAGE_VALUES | _SCORE_VALUES,
     "page_viewed": _PAGE_VALUES,
-    "video": _PAGE_VALUES
-    | {"video_length": _video("length"), "video_progress": _video("progress"), "video_time": _video("time")},
+    "video": _PAGE_VALUES | {"video_length": _video("length"), "video_progress": _video("progress"), "video_time": _video("time")},
     "tutor_message": _ACTIVITY_VALUES,
 }
 

@@ -16,10 +16,7 @@ def lookup(courses: Sequence[Course]) -> dict[str, object]:
         "skill_titles": {str(key): title for course in courses for key, title in course.skills.items()},
         "hierarchy": {key: node for course in courses for key, node in _hierarchy(course).items()},
         "activities": {
-            str(activity.activity_id): _activity(activity)
-            for course in courses
-            for page in course.pages
-            for activity in page.activities
+            str(activity.activity_id): _activity(activity) for course in courses for page in course.pages for activity in page.activities
         },
     }
 
@@ -39,8 +36,7 @@ def _request(job_id: str, action: str, section_ids: Sequence[int]) -> dict[str, 
 
 def _hierarchy(course: Course) -> dict[str, dict[str, object]]:
     containers: dict[str, dict[str, object]] = {
-        str(key): {"title": title, "graded": False, "children": children}
-        for key, (title, children) in course.containers.items()
+        str(key): {"title": title, "graded": False, "children": children} for key, (title, children) in course.containers.items()
     }
     pages = {str(page.page_id): {"title": page.title, "graded": page.graded, "children": None} for page in course.pages}
     return containers | pages
@@ -49,8 +45,7 @@ def _hierarchy(course: Course) -> dict[str, dict[str, object]]:
 def _activity(activity: Activity) -> dict[str, object]:
     return {
         "type": activity.slug,
-        "choices": [_text(choice, f"Choice {i + 1} of {activity.activity_id}") for i, choice in enumerate(activity.choices)]
-        or None,
+        "choices": [_text(choice, f"Choice {i + 1} of {activity.activity_id}") for i, choice in enumerate(activity.choices)] or None,
         "items": [_text(item, f"Statement {i + 1}") for i, item in enumerate(activity.items)] or None,
         "parts": [
             {

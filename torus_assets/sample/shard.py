@@ -43,10 +43,7 @@ def courses_of(options: SampleOptions) -> int:
 def shards(options: SampleOptions, statements: int) -> list[Shard]:
     """The shards that make this many statements; the same for any number of processes."""
     sizes = [len(roster(options, section)) for section in range(options.sections)]
-    parts = [
-        max(1, min(students // SHARD_STUDENTS, round(statements / options.sections / SHARD_STATEMENTS)))
-        for students in sizes
-    ]
+    parts = [max(1, min(students // SHARD_STUDENTS, round(statements / options.sections / SHARD_STATEMENTS))) for students in sizes]
     places = [(section, number) for section, count in enumerate(parts) for number in range(count)]
     counts = shares(statements, [sizes[section] / parts[section] for section, _ in places])
     damaged = shares(_damaged(options, statements), [count + 1e-9 for count in counts])

@@ -41,10 +41,7 @@ class Scene:
 
     @property
     def page_extensions(self) -> str:
-        return (
-            f'"{E}page_attempt_guid":"{self.page_guid}","{E}page_attempt_number":{self.page_number},'
-            f'"{E}page_id":{self.page.page_id},'
-        )
+        return f'"{E}page_attempt_guid":"{self.page_guid}","{E}page_attempt_number":{self.page_number},"{E}page_id":{self.page.page_id},'
 
 
 def project_text(project_id: int, publication_id: int) -> str:

@@ -119,9 +119,7 @@ class Day:
 
     def assigned(self, scene: Scene) -> Action:
         second, number = self.tick(), self.rng.randrange(10**6)
-        line = st.experiment_assignment(
-            self.actors[3], self.student.enrollment, scene.project + scene.section, number, scene.day, second
-        )
+        line = st.experiment_assignment(self.actors[3], self.student.enrollment, scene.project + scene.section, number, scene.day, second)
         return Action(second, "experiment", str(number), [("experiment_assignment", line)])
 
     def watched(self, scene: Scene) -> Iterator[Action]:
@@ -156,9 +154,7 @@ class Day:
             tried = [self.tried(scene, part) for part in activity.parts]
             score = sum(one.score for one in tried)
             again = score < activity.out_of and number < 3 and not scene.page.graded and rng.random() < 0.8
-            made = [
-                ("part_attempt", st.part_attempt(scene, activity, activity_guid, number, one, second)) for one in tried
-            ]
+            made = [("part_attempt", st.part_attempt(scene, activity, activity_guid, number, one, second)) for one in tried]
             made.append(("activity_attempt", st.activity_attempt(scene, activity, activity_guid, number, score, second)))
             if page_total and not again:
                 total, out_of = page_total[0] + score, page_total[1] + activity.out_of

@@ -88,9 +88,7 @@ class Truth:
             "kinds": dict(sorted(kinds.items())),
             "damage": dict(sorted(damage.items())),
             "distinct_events": _distinct(every),
-            "distinct_events_by_section": {
-                str(key): _distinct(hashes) for key, hashes in sorted(self.row_hashes.items())
-            },
+            "distinct_events_by_section": {str(key): _distinct(hashes) for key, hashes in sorted(self.row_hashes.items())},
         }
 
 

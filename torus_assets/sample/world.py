@@ -149,10 +149,7 @@ def _write_inventories(options: SampleOptions) -> None:
     """The newest complete one is of the last day but one, at 01:00; what came later is found by listing only."""
     last_but_one = datetime.combine(options.first_day + timedelta(days=options.days - 2), time(1), UTC)
     with Writer(options.out) as writer:
-        listed = [
-            Listed(info.key.removeprefix("xapi/"), info.size, info.last_modified, info.etag)
-            for info in writer.store.list("xapi/")
-        ]
+        listed = [Listed(info.key.removeprefix("xapi/"), info.size, info.last_modified, info.etag) for info in writer.store.list("xapi/")]
         for offset, complete in ((-1, True), (0, True), (1, False)):
             taken = last_but_one + timedelta(days=offset)
             before = f"{taken:%Y-%m-%dT%H-%M}"

@@ -21,7 +21,17 @@ from torus_assets.xapi.lake import LakeMissing
 
 RAW_EVENTS = dg.AssetKey(["warehouse", "raw_events"])
 
-PREVIEWED = ("section_id", "event_type", "timestamp", "project_id", "page_id", "activity_id", "score", "out_of", "video_time")  # none is private
+PREVIEWED = (
+    "section_id",
+    "event_type",
+    "timestamp",
+    "project_id",
+    "page_id",
+    "activity_id",
+    "score",
+    "out_of",
+    "video_time",
+)  # none is private
 
 
 class LoadConfig(dg.Config):
@@ -87,8 +97,17 @@ def raw_events(
         comparison = compare(client, snapshot, days[0], days[-1], scratch=scratch)
         shown = {result.day: preview(client, result.day) for result in results}
     for result in results:
-        context.log.info("%s: %d staged, %d inserted, %d present, %d replaced", result.day, result.staged, result.inserted, result.present, result.replaced)
-        context.add_asset_metadata(_metadata(result, clickhouse) | {"preview": shown[result.day]}, asset_key=RAW_EVENTS, partition_key=result.day.isoformat())
+        context.log.info(
+            "%s: %d staged, %d inserted, %d present, %d replaced",
+            result.day,
+            result.staged,
+            result.inserted,
+            result.present,
+            result.replaced,
+        )
+        context.add_asset_metadata(
+            _metadata(result, clickhouse) | {"preview": shown[result.day]}, asset_key=RAW_EVENTS, partition_key=result.day.isoformat()
+        )
     yield dg.MaterializeResult(asset_key=RAW_EVENTS)
     differing = [difference._asdict() for difference in comparison.differences if difference.missing or difference.extra]
     doubled = sum(difference.doubled for difference in comparison.differences)
@@ -97,7 +116,9 @@ def raw_events(
         asset_key=RAW_EVENTS,
         passed=not differing,
         metadata={
-            **present.counts({"days": len(results), "events": comparison.lake_events, "missing": comparison.missing, "extra": comparison.extra}),
+            **present.counts(
+                {"days": len(results), "events": comparison.lake_events, "missing": comparison.missing, "extra": comparison.extra}
+            ),
             "differences": dg.MetadataValue.json(differing[:20]),
             "held_days_left_out": dg.MetadataValue.json([day.isoformat() for day in comparison.held]),
         },
@@ -115,7 +136,9 @@ def preview(client: Client, day: date) -> dg.MetadataValue:
     there = {row[0] for row in client.query("DESCRIBE TABLE raw_events").result_rows}
     if not there.issuperset(PREVIEWED) or "upload_date" not in there:
         return dg.MetadataValue.md("the table is not ours: no preview")
-    rows = client.query(f"SELECT {', '.join(PREVIEWED)} FROM raw_events WHERE upload_date = {{day:Date}} LIMIT {present.PREVIEW_ROWS}", {"day": day})
+    rows = client.query(
+        f"SELECT {', '.join(PREVIEWED)} FROM raw_events WHERE upload_date = {{day:Date}} LIMIT {present.PREVIEW_ROWS}", {"day": day}
+    )
     return present.markdown(PREVIEWED, rows.result_rows)
 
 

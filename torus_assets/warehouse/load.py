@@ -104,7 +104,9 @@ def load_day(
     if day not in snapshot.days():
         raise MissingDay(f"the lake (version {snapshot.version}) has no day {day}: ingest it first")
     if not include_held and day in snapshot.held(day, day):
-        raise HeldDay(f"{day} is held: too many of its lines were refused; look at `torus quarantine list`, then load it with --include-held (in the UI: include_held)")
+        raise HeldDay(
+            f"{day} is held: too many of its lines were refused; look at `torus quarantine list`, then load it with --include-held (in the UI: include_held)"
+        )
     with serial(client):
         load = _Load(client, snapshot, day, scratch, schema.ensure(client), progress or (lambda *_: None), include_held)
         load.clear()

@@ -47,7 +47,9 @@ def bundle_index_asset(
     context: dg.AssetExecutionContext, config: IndexConfig, bundles: ObjectStoreResource, inventory: ObjectStoreResource, lake: LakeResource
 ) -> None:
     days = days_of(context)
-    index = day.find_bundles(bundles.open(), inventory.open(), lake.open(), days[0], days[-1], listing=cast(bundle_index.Listing, config.listing))
+    index = day.find_bundles(
+        bundles.open(), inventory.open(), lake.open(), days[0], days[-1], listing=cast("bundle_index.Listing", config.listing)
+    )
     context.log.info("indexed %d bundles of %d days; inventory: %s", index.count, len(days), index.inventory_name or "none")
     for one in days:
         found = index.days.get(one, [])
@@ -65,7 +67,8 @@ def bundle_index_asset(
                 ),
                 "inventory": index.inventory_name or "none: by listing alone",
                 "preview": present.markdown(
-                    ["key", "bytes", "told_by"], [(bundle.key[-60:], bundle.bytes, bundle.told_by) for bundle in islice(found, present.PREVIEW_ROWS)]
+                    ["key", "bytes", "told_by"],
+                    [(bundle.key[-60:], bundle.bytes, bundle.told_by) for bundle in islice(found, present.PREVIEW_ROWS)],
                 ),
                 "dagster/uri": dg.MetadataValue.text(f"{lake.url}/{bundle_index.index_key(one)}"),
                 "skipped_inventories": dg.MetadataValue.json(index.skipped),
@@ -138,12 +141,14 @@ def xapi_day(
     snapshot = opened.ensure()
     for table in SHOWN:
         for result in results:
-            context.add_asset_metadata(_metadata(table, result, snapshot), asset_key=["xapi", table.name], partition_key=result.day.isoformat())
+            context.add_asset_metadata(
+                _metadata(table, result, snapshot), asset_key=["xapi", table.name], partition_key=result.day.isoformat()
+            )
         yield dg.MaterializeResult(asset_key=["xapi", table.name])
     yield from checks.day_results(results, snapshot, config.max_quarantined_share)
 
 
-def permanent_failures():  # noqa: ANN201  a context manager of Dagster's own type
+def permanent_failures():
     """Errors that a retry cannot cure become failures that say what to do."""
     return checks.without_retry(day.PERMANENT)
 
@@ -151,7 +156,9 @@ def permanent_failures():  # noqa: ANN201  a context manager of Dagster's own ty
 def _metadata(table: tables.Table, result: IngestResult, snapshot: Snapshot) -> dict[str, dg.MetadataValue]:
     files = snapshot.files(kinds=[table.kind], first=result.day, last=result.day)
     shown: dict[str, dg.MetadataValue] = {
-        **present.counts({"dagster/partition_row_count": sum(f.rows for f in files), "files": len(files), "bytes": sum(f.bytes for f in files)}),
+        **present.counts(
+            {"dagster/partition_row_count": sum(f.rows for f in files), "files": len(files), "bytes": sum(f.bytes for f in files)}
+        ),
         "dagster/uri": dg.MetadataValue.text(snapshot.url),
         "lake_version": dg.MetadataValue.int(result.version or snapshot.version),
         "mode": dg.MetadataValue.text(result.mode),

@@ -26,7 +26,10 @@ DAY_CHECKS = [
         description="For every bundle: lines = rows + duplicates + quarantined + forgotten + blank; and the tables hold exactly as many rows per kind.",
     ),
     dg.AssetCheckSpec(
-        "schema_as_declared", asset=LEDGER_KEY, blocking=True, description="Every file of the day has exactly the declared columns and types."
+        "schema_as_declared",
+        asset=LEDGER_KEY,
+        blocking=True,
+        description="Every file of the day has exactly the declared columns and types.",
     ),
     dg.AssetCheckSpec(
         "few_quarantined",
@@ -55,7 +58,10 @@ def day_results(results: Sequence[IngestResult], snapshot: Snapshot, limit: floa
     )
     odd = {day.isoformat(): trouble for day in days if (trouble := undeclared(snapshot, day))}
     yield dg.AssetCheckResult(
-        check_name="schema_as_declared", asset_key=LEDGER_KEY, passed=not odd, metadata={"days": len(days), "wrong": dg.MetadataValue.json(odd)}
+        check_name="schema_as_declared",
+        asset_key=LEDGER_KEY,
+        passed=not odd,
+        metadata={"days": len(days), "wrong": dg.MetadataValue.json(odd)},
     )
     shares = {result.day.isoformat(): _share(result) for result in results}
     held = [result.day.isoformat() for result in results if result.held]
@@ -110,13 +116,15 @@ def undeclared(snapshot: Snapshot, day: date) -> list[str]:
     for file in snapshot.files(first=day, last=day):
         declared = tables.BY_KIND[file.kind].schema
         schema = pq.read_schema(store.path(file.path)) if store.is_local else pl_schema(snapshot, file.kind, day)
-        difference = next((f"{a} instead of {b}" for a, b in zip(schema, declared, strict=False) if (a.name, a.type) != (b.name, b.type)), None)
+        difference = next(
+            (f"{a} instead of {b}" for a, b in zip(schema, declared, strict=False) if (a.name, a.type) != (b.name, b.type)), None
+        )
         if difference or len(schema) != len(declared):
             trouble.append(f"{file.path}: {difference or f'{len(schema)} columns instead of {len(declared)}'}")
     return trouble
 
 
-def pl_schema(snapshot: Snapshot, kind: str, day: date):  # noqa: ANN201  a pyarrow schema
+def pl_schema(snapshot: Snapshot, kind: str, day: date):
     """Columns of a remote day, as its files declare them."""
     frame = snapshot.scan(tables.BY_KIND[kind].name, day, day).head(0).collect().drop("upload_date", "kind").to_arrow()
     declared = tables.BY_KIND[kind].schema

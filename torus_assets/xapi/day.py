@@ -34,7 +34,9 @@ def wanted(store: ObjectStore, bundle: bundle_index.Bundle) -> Wanted:
     )
 
 
-def find_bundles(bundles: ObjectStore, inventory: ObjectStore, lake: Lake, first: date, last: date, *, listing: bundle_index.Listing) -> bundle_index.BundleIndex:
+def find_bundles(
+    bundles: ObjectStore, inventory: ObjectStore, lake: Lake, first: date, last: date, *, listing: bundle_index.Listing
+) -> bundle_index.BundleIndex:
     """Indexes the days and keeps the index in the lake, a file per day."""
     index = bundle_index.index_days(bundles, inventory, first, last, listing=listing)
     bundle_index.write_index(open_store(lake.root), index)

@@ -140,17 +140,17 @@ def _carried_out(
     reads, bundles = _decoded(plan, before, xapi_url, folder, options, progress)
     append = plan.mode != "rebuild"
     progress("settle", 0, 1)
-    if plan.read or not append:
-        settled = _settled(snapshot, plan, bundles, folder, options, append=append)
-    else:
-        settled = Settled({}, _empty_ledger())
+    nothing = append and not plan.read
+    settled = Settled({}, _empty_ledger()) if nothing else _settled(snapshot, plan, bundles, folder, options, append=append)
     progress("settle", 1, 1)
     total = pa.concat_tables([before, settled.ledger]) if append else settled.ledger
     held = quarantined_share(total) > options.max_quarantined_share
     version = None
     if settled.files or settled.ledger.num_rows or not append or _is_held(snapshot, plan.day) != held:
         version = _committed(lake, snapshot, plan, settled, before, folder, held=held)
-    return _result(plan, _of_keys(settled.ledger, {b.key for b in plan.read}), total, options, started, sum(r.bytes for r in reads), version)
+    return _result(
+        plan, _of_keys(settled.ledger, {b.key for b in plan.read}), total, options, started, sum(r.bytes for r in reads), version
+    )
 
 
 def _decoded(
@@ -170,15 +170,14 @@ def _decoded(
 
     progress("decode", 0, len(tasks))
     reads = (
-        local.decode_all(
-            xapi_url, tasks, folder, workers=options.workers, max_line_bytes=options.max_line_bytes, progress=step
-        )
+        local.decode_all(xapi_url, tasks, folder, workers=options.workers, max_line_bytes=options.max_line_bytes, progress=step)
         if tasks
         else []
     )
     by_number = {read.no: read for read in reads}
     bundles = [
-        _read_bundle(numbers[key], wanted[key], by_number[numbers[key]]) if key in wanted else _kept_bundle(numbers[key], kept[key]) for key in numbers
+        _read_bundle(numbers[key], wanted[key], by_number[numbers[key]]) if key in wanted else _kept_bundle(numbers[key], kept[key])
+        for key in numbers
     ]
     return reads, bundles
 
@@ -197,7 +196,9 @@ def _kept_bundle(no: int, row: dict[str, Any]) -> DayBundle:
     )  # fmt: skip
 
 
-def _settled(snapshot: Snapshot, plan: Plan, bundles: Sequence[DayBundle], folder: Path, options: IngestOptions, *, append: bool) -> Settled:
+def _settled(
+    snapshot: Snapshot, plan: Plan, bundles: Sequence[DayBundle], folder: Path, options: IngestOptions, *, append: bool
+) -> Settled:
     out = folder / "settled"
     out.mkdir()
     files = [f for f in snapshot.files(first=plan.day, last=plan.day) if f.kind != "bundle"] if plan.kept else []
@@ -220,7 +221,9 @@ def _committed(lake: Lake, snapshot: Snapshot, plan: Plan, settled: Settled, bef
     if rows.num_rows:
         path = folder / "ledger.parquet"
         schema = tables.LEDGER.schema
-        pq.write_table(rows.append_column("held", pa.array([held] * rows.num_rows)).select(schema.names).cast(schema), path, compression="zstd")
+        pq.write_table(
+            rows.append_column("held", pa.array([held] * rows.num_rows)).select(schema.names).cast(schema), path, compression="zstd"
+        )
         added.append(lake.place(path, plan.day, "bundle"))
     return lake.commit(snapshot, plan.day, added, replaced, rewrite=not append)
 

@@ -46,7 +46,9 @@ def instant(text: str) -> datetime:
         raise Refused("wrong_type", "Expected an ISO-8601 time - at `$.timestamp`")
     day, clock, fraction, zone = found.groups()
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{'+00:00' if zone in (None, 'Z', 'z') else zone}").astimezone(UTC)
+        moment = datetime.fromisoformat(
+            f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{'+00:00' if zone in (None, 'Z', 'z') else zone}"
+        ).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Refused("wrong_type", "Expected a time that exists - at `$.timestamp`") from None
     if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
@@ -109,7 +111,9 @@ def _common(x: Any, section: int | None, kind: str, coerced: str | None) -> Row:
     if section_id is None:
         section_id = section
         if section_id is None:
-            raise Refused("missing_field", "Expected a section, in the statement or in the key - at `$.context.extensions." + OLI + "section_id`")
+            raise Refused(
+                "missing_field", "Expected a section, in the statement or in the key - at `$.context.extensions." + OLI + "section_id`"
+            )
     display = x.verb.display
     return (
         section_id,
@@ -135,7 +139,15 @@ def _page(e: Any) -> Row:
 
 
 def _activity(e: Any) -> Row:
-    return (e.page_id, e.page_attempt_guid, e.page_attempt_number, e.activity_id, e.activity_revision_id, e.activity_attempt_guid, e.activity_attempt_number)
+    return (
+        e.page_id,
+        e.page_attempt_guid,
+        e.page_attempt_number,
+        e.activity_id,
+        e.activity_revision_id,
+        e.activity_attempt_guid,
+        e.activity_attempt_number,
+    )
 
 
 def _score(r: Any) -> Row:

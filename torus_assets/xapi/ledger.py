@@ -69,7 +69,10 @@ def plan_day(
         RowsWouldVanish: a rebuild meets objects that are gone, and was not told to drop their rows.
     """
     wanted = {bundle.key: bundle for bundle in index if sections is None or bundle.section in sections}
-    known = {row["key"]: row for row in ledger.select("key", "section_id", "source_etag", "last_modified", "rows", "quarantined").iter_rows(named=True)}
+    known = {
+        row["key"]: row
+        for row in ledger.select("key", "section_id", "source_etag", "last_modified", "rows", "quarantined").iter_rows(named=True)
+    }
     mine = {key for key, row in known.items() if sections is None or row["section_id"] in sections}
     new = wanted.keys() - known.keys()
     changed = {

@@ -41,4 +41,8 @@ def maintain(lake_url: str, spool: Path, keep: timedelta, *, compact_above: int,
             store.clear_unfinished(UNFINISHED_SECONDS)
     removed = lake.vacuum(keep, dry_run=dry_run)
     cleared = stale_folders(spool) if dry_run else clear_spool(spool)
-    return {"compacted": [day.isoformat() for day in days], "files_removed": len(removed), "spool_cleared": [folder.name for folder in cleared]}
+    return {
+        "compacted": [day.isoformat() for day in days],
+        "files_removed": len(removed),
+        "spool_cleared": [folder.name for folder in cleared],
+    }

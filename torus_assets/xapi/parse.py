@@ -117,7 +117,9 @@ def streamed_lines(blocks: Iterable[bytes], max_line_bytes: int) -> Iterator[byt
             line = b"".join(held)
             if by_lf:
                 line = line.removesuffix(b"\r")
-            done: bytes | OverLong = line if len(line) <= max_line_bytes else OverLong(line[:KEPT_BYTES], len(line), hashlib.sha256(line).digest())
+            done: bytes | OverLong = (
+                line if len(line) <= max_line_bytes else OverLong(line[:KEPT_BYTES], len(line), hashlib.sha256(line).digest())
+            )
         else:
             if last_was_cr and not by_lf:
                 over.update(b"\r")
@@ -409,4 +411,17 @@ def _integer_bytes(item: str | int) -> bytes:
     return (text.lstrip("0") or "0").encode()
 
 
-__all__ = ["KEPT_BYTES", "Event", "OverLong", "Parsed", "Refusal", "lines_of", "parse", "parse_lines", "row_of", "statements", "streamed_lines", "tolerant_row"]
+__all__ = [
+    "KEPT_BYTES",
+    "Event",
+    "OverLong",
+    "Parsed",
+    "Refusal",
+    "lines_of",
+    "parse",
+    "parse_lines",
+    "row_of",
+    "statements",
+    "streamed_lines",
+    "tolerant_row",
+]

@@ -11,7 +11,6 @@ from torus_assets.xapi import tables
 from torus_assets.xapi.bundles import PARTITIONS
 from torus_assets.xapi.lake import Lake
 
-
 POSITION = r"\b(byte|after) \d+"  # where in the line: lines that are broken alike are one group
 
 
@@ -67,5 +66,6 @@ def lines(lake_url: str, first: date, last: date, reason: str | None = None, lim
     wanted = ["upload_date", "source_file", "source_line", "event_hash", "reason", "detail", "raw_bytes", "raw"]
     found = _refused(lake_url, first, last, reason).sort("upload_date", "source_file", "source_line").select(wanted).head(limit).collect()
     return [
-        row | {"upload_date": row["upload_date"].isoformat(), "raw": row["raw"].decode("utf-8", "backslashreplace")} for row in found.iter_rows(named=True)
+        row | {"upload_date": row["upload_date"].isoformat(), "raw": row["raw"].decode("utf-8", "backslashreplace")}
+        for row in found.iter_rows(named=True)
     ]

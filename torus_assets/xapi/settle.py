@@ -177,7 +177,8 @@ class _Day:
         if not self.spooled[kind]:
             return ""
         columns = ", ".join(
-            "b.section AS section_id" if kind == "quarantined" and c.name == "section_id" else f"l.{c.name}" for c in BY_KIND[kind].columns[len(PLACE) :]
+            "b.section AS section_id" if kind == "quarantined" and c.name == "section_id" else f"l.{c.name}"
+            for c in BY_KIND[kind].columns[len(PLACE) :]
         )
         return (
             f"SELECT lower(hex(l.event_hash)) AS event_hash, b.source_file, b.etag AS source_etag, l.source_line::BIGINT AS source_line, b.uploaded_at, {columns} "

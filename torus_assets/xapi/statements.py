@@ -23,8 +23,24 @@ ABSENT = Raw(b"")
 
 # Fields that join or order: a wrong type refuses the line. All others become null and are counted (DESIGN 4).
 JOINING = frozenset(
-    "account user_id mbox home_page timestamp section_id page_id resource_id activity_id part_id page_attempt_guid "
-    "activity_attempt_guid part_attempt_guid score verb_id type".split()
+    [
+        "account",
+        "user_id",
+        "mbox",
+        "home_page",
+        "timestamp",
+        "section_id",
+        "page_id",
+        "resource_id",
+        "activity_id",
+        "part_id",
+        "page_attempt_guid",
+        "activity_attempt_guid",
+        "part_attempt_guid",
+        "score",
+        "verb_id",
+        "type",
+    ]
 )
 
 
@@ -84,19 +100,19 @@ class Scope(Struct, kw_only=True):
 
 X = TypeVar("X")
 R = TypeVar("R")
-O = TypeVar("O")
+T = TypeVar("T")
 
 
 class Context(Struct, Generic[X]):
     extensions: X
 
 
-class Statement(Struct, Generic[X, R, O], kw_only=True):
-    """A bare xAPI statement; `X` are its context extensions, `R` its result, `O` its object."""
+class Statement(Struct, Generic[X, R, T], kw_only=True):
+    """A bare xAPI statement; `X` are its context extensions, `R` its result, `T` its object."""
 
     actor: Actor
     verb: Verb
-    object: O
+    object: T
     context: Context[X]
     result: R
     timestamp: str

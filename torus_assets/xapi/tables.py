@@ -168,7 +168,7 @@ def _event(name: str, kind: str, doc: str, *groups: tuple[Column, ...]) -> Table
 EVENT_TABLES = (
     _event("part_attempts", "part_attempt", "One evaluated part (one input) of one activity attempt.", PAGE, ACTIVITY, SCORE, DONE, PART),
     _event("activity_attempts", "activity_attempt", "One evaluated activity attempt.", PAGE, ACTIVITY, SCORE, DONE),
-    _event("page_attempts", "page_attempt", "One evaluated page attempt.", PAGE, SCORE, DONE),
+    _event("page_attempts", "page_attempt", "One evaluated attempt at a whole page, with its score.", PAGE, SCORE, DONE),
     _event("page_views", "page_viewed", "One opening of a delivery page.", PAGE, DONE, VIEW),
     _event("video_events", "video", "One play, pause, seek or completion of a video.", PAGE, VIDEO),
     _event("tutor_messages", "tutor_message", "One log message of an embedded tutor.", PAGE, ACTIVITY, TUTOR),
@@ -189,7 +189,9 @@ QUARANTINE = _table(
         Column("raw_bytes", "integer", "Length of the whole line."),
     ),
 )  # fmt: skip
-DUPLICATES = _table("duplicates", "duplicate", "Lines whose event survives elsewhere in the day: hash and place only.", PLACE, (KEY_SECTION,))
+DUPLICATES = _table(
+    "duplicates", "duplicate", "Lines whose event survives elsewhere in the day: hash and place only.", PLACE, (KEY_SECTION,)
+)
 LEDGER = _table(
     "bundles", "bundle", "The ledger: one row per object read, with what became of its lines.",
     (
@@ -221,7 +223,10 @@ BY_KIND = {table.kind: table for table in TABLES}
 EVENT_KINDS = tuple(table.kind for table in EVENT_TABLES)
 
 # `event_type` of raw_events keeps upstream's six values (spec/clickhouse.md 2); all other kinds are `unknown` there.
-EVENT_TYPES = {kind: kind if kind in {"video", "activity_attempt", "page_attempt", "page_viewed", "part_attempt"} else "unknown" for kind in EVENT_KINDS}
+EVENT_TYPES = {
+    kind: kind if kind in {"video", "activity_attempt", "page_attempt", "page_viewed", "part_attempt"} else "unknown"
+    for kind in EVENT_KINDS
+}
 
 
 def _union() -> dict[str, Column]:

@@ -9,8 +9,6 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -42,6 +40,7 @@ app.add_typer(lake_app, name="lake")
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY")]
 From = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="First upload day (UTC), as YYYY-MM-DD.")]
 To = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="Last upload day (UTC), included.")]
+Reason = Annotated[str | None, typer.Option(metavar="R", callback=lambda value: _reason(value), help="Only this reason, e.g. wrong_type.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output; messages go to standard error.")]
 
 
@@ -58,7 +57,13 @@ def ingest(
     ] = False,
     max_quarantined: Annotated[
         float | None,
-        typer.Option("--max-quarantined", min=0, max=1, metavar="SHARE", help="Share of refused lines above which a day is held."),
+        typer.Option(
+            "--max-quarantined",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of refused lines above which a day is held (default: TORUS_MAX_QUARANTINED_SHARE, else 0.05).",
+        ),
     ] = None,
     listing: Annotated[Listing, typer.Option(help="auto: list what the newest inventory cannot have; always; never.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read; change nothing.")] = False,
@@ -208,11 +213,10 @@ def reconcile(first: From, last: To, as_json: Json = False) -> None:
     from torus_assets.xapi.lake import Lake
 
     chosen, days = settings.from_environment(), _days(first, last)
-    with _readable_errors():
-        lake = Lake(chosen.lake_url)
-        found = compare.reconcile_store(open_store(chosen.xapi_url), open_store(chosen.inventory_url), lake, *days)
-        with clickhouse.connect(chosen.clickhouse) as client:
-            warehouse = compare.reconcile_warehouse(client, lake, *days, chosen.spool)
+    lake = Lake(chosen.lake_url)
+    found = compare.reconcile_store(open_store(chosen.xapi_url), open_store(chosen.inventory_url), lake, *days)
+    with clickhouse.connect(chosen.clickhouse) as client:
+        warehouse = compare.reconcile_warehouse(client, lake, *days, chosen.spool)
     result = compare.document(found, warehouse)
     if as_json:
         console.document(result)
@@ -258,14 +262,11 @@ def _show_reconciled(result: dict[str, Any]) -> None:
 
 
 @quarantine_app.command("list")
-def quarantine_list(
-    first: From, last: To, reason: Annotated[str | None, typer.Option(metavar="R", help="Only this reason.")] = None, as_json: Json = False
-) -> None:
+def quarantine_list(first: From, last: To, reason: Reason = None, as_json: Json = False) -> None:
     """Refused lines by day and reason, with the place of the first of each."""
     from torus_assets.xapi import quarantine
 
-    with _readable_errors():
-        groups = quarantine.groups(settings.from_environment().lake_url, *_days(first, last), reason)
+    groups = quarantine.groups(settings.from_environment().lake_url, *_days(first, last), reason)
     if as_json:
         console.document({"groups": groups, "lines": sum(group["lines"] for group in groups), "ok": True})
     elif groups:
@@ -278,15 +279,14 @@ def quarantine_list(
 def quarantine_show(
     first: From,
     last: To,
-    reason: Annotated[str | None, typer.Option(metavar="R", help="Only this reason.")] = None,
+    reason: Reason = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many lines.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Refused lines whole: place, reason, what was expected, and the bytes. [bold]Shows what learners wrote.[/]"""
     from torus_assets.xapi import quarantine
 
-    with _readable_errors():
-        lines = quarantine.lines(settings.from_environment().lake_url, *_days(first, last), reason, limit)
+    lines = quarantine.lines(settings.from_environment().lake_url, *_days(first, last), reason, limit)
     if as_json:
         console.document({"lines": lines, "ok": True})
         return
@@ -310,8 +310,7 @@ def lake_maintain(
     from torus_assets.xapi import maintain
 
     chosen = settings.from_environment()
-    with _readable_errors():
-        done = maintain.maintain(chosen.lake_url, chosen.spool, timedelta(days=keep_days), compact_above=compact_above, dry_run=dry_run)
+    done = maintain.maintain(chosen.lake_url, chosen.spool, timedelta(days=keep_days), compact_above=compact_above, dry_run=dry_run)
     if as_json:
         console.document({**done, "dry_run": dry_run, "ok": True})
     else:
@@ -327,8 +326,7 @@ def doctor(as_json: Json = False) -> None:
     """Say which system is embedded, which is real, and whether each answers."""
     from torus_assets import doctor as examiner
 
-    with _readable_errors():
-        found = examiner.examine(settings.from_environment())
+    found = examiner.examine(settings.from_environment())
     ok = all(one.ok for one in found)
     if as_json:
         console.document({"systems": [vars(one) for one in found], "ok": ok})
@@ -346,13 +344,15 @@ def doctor(as_json: Json = False) -> None:
 def sample(
     out: Annotated[str, typer.Option(metavar="URL", help="Where to write: file:///folder or s3://bucket/prefix.")],
     statements: Annotated[int, typer.Option(min=1, metavar="N", help="How many statements.")] = 20_000,
-    sections: Annotated[int, typer.Option(min=1, metavar="K")] = 3,
-    students: Annotated[int, typer.Option(min=1, metavar="S")] = 60,
-    days: Annotated[int, typer.Option(min=1, metavar="D")] = 7,
-    first_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY")] = datetime(2026, 2, 2),  # noqa: DTZ001
+    sections: Annotated[int, typer.Option(min=1, metavar="K", help="How many course sections.")] = 3,
+    students: Annotated[int, typer.Option(min=1, metavar="S", help="How many students, over all sections.")] = 60,
+    days: Annotated[int, typer.Option(min=1, metavar="D", help="How many upload days.")] = 7,
+    first_day: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="First upload day.", show_default="2026-02-02")
+    ] = datetime(2026, 2, 2),  # noqa: DTZ001
     seed: Annotated[int, typer.Option(metavar="X", help="The same seed and options give the same bytes.")] = 7,
-    damage: Annotated[float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of lines that are damaged.")] = 0.02,
-    duplicates: Annotated[float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of lines that are replays.")] = 0.02,
+    damage: Annotated[float, typer.Option(min=0, max=0.5, metavar="SHARE", help="Share of lines that are damaged.")] = 0.02,
+    duplicates: Annotated[float, typer.Option(min=0, max=0.5, metavar="SHARE", help="Share of lines that are replays.")] = 0.02,
     as_json: Json = False,
 ) -> None:
     """Make a seeded sample world: bundles, inventory, lookups, requests, and the truth about all of it."""
@@ -363,7 +363,7 @@ def sample(
     options = SampleOptions(
         out=out, statements=statements, sections=sections, students=students, days=days, first_day=first_day.date(), seed=seed, damage=damage, duplicates=duplicates
     )  # fmt: skip
-    with _readable_errors(), Bars().shown() as bars:
+    with Bars().shown() as bars:
         truth = make_world(options, progress=lambda done, total: bars.say("sample", done, total))
     if as_json:
         console.document(
@@ -388,8 +388,7 @@ def demo(
     """The main job on a sample world under TORUS_HOME: ingest, load, data sets, reconcile, and the truth compared."""
     from torus_assets import demo as show
 
-    with _readable_errors():
-        ok = show.run(settings.from_environment(), statements, as_json=as_json)
+    ok = show.run(settings.from_environment(), statements, as_json=as_json)
     raise typer.Exit(DONE if ok else NOT_RIGHT)
 
 
@@ -407,16 +406,13 @@ def dev(
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port), "-h", host])  # noqa: S606  this process becomes the server
 
 
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """The boundary of the command line: what was expected to go wrong is one clear sentence, without frames."""
-    try:
-        yield
-    except settings.SettingsError:
-        raise
-    except (OSError, ValueError, RuntimeError, LookupError) as error:
-        console.complain(str(error))
-        raise typer.Exit(FAILED) from None
+def _reason(value: str | None) -> str | None:
+    """The reason itself, when it is one of ours."""
+    from torus_assets.xapi.tables import REASONS
+
+    if value is not None and value not in REASONS:
+        raise typer.BadParameter(f"{value!r} is no reason; the reasons are {', '.join(REASONS)}")
+    return value
 
 
 def _days(first: datetime, last: datetime) -> tuple[date, date]:
@@ -448,10 +444,17 @@ def _not_right(ok: bool, failed_checks: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point; a setting that cannot be used ends in one sentence."""
+    """Entry point, and the boundary of the command line: what can be expected to go wrong ends in one clear sentence, without frames."""
     warnings.filterwarnings("ignore", message=".*currently in (beta|preview).*")  # Dagster says it of what we chose with open eyes
     try:
         app()
     except settings.SettingsError as error:
         console.complain(str(error))
         raise SystemExit(USAGE) from None
+    except (OSError, ValueError, RuntimeError, LookupError) as error:
+        console.complain(str(error).split("\nDebug source:")[0].strip())  # the store's client adds its own innards
+        raise SystemExit(FAILED) from None
+
+
+if __name__ == "__main__":
+    main()

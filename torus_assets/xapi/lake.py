@@ -32,7 +32,7 @@ PARTITION_BY = ["upload_date", "kind"]
 STATISTICS = ("section_id", "timestamp")  # the columns readers skip files by
 
 
-class DayChanged(Exception):
+class DayChanged(RuntimeError):
     """Somebody else committed this day since the snapshot it was planned on: plan again."""
 
 

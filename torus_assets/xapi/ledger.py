@@ -25,7 +25,7 @@ class Wanted(NamedTuple):
     last_modified: datetime
 
 
-class RowsWouldVanish(Exception):
+class RowsWouldVanish(RuntimeError):
     """A rebuild would drop rows whose objects are gone from the store."""
 
 

@@ -443,6 +443,12 @@ def _not_right(ok: bool, failed_checks: list[str]) -> None:
         raise typer.Exit(NOT_RIGHT)
 
 
+def _expected() -> tuple[type[Exception], ...]:
+    """What can go wrong outside: systems that do not answer, places that do not exist, numbers that make no sense."""
+    store = sys.modules.get("obstore.exceptions")
+    return (OSError, ValueError, RuntimeError, LookupError, *(() if store is None else (store.BaseError,)))
+
+
 def main() -> None:
     """Entry point, and the boundary of the command line: what can be expected to go wrong ends in one clear sentence, without frames."""
     warnings.filterwarnings("ignore", message=".*currently in (beta|preview).*")  # Dagster says it of what we chose with open eyes
@@ -451,7 +457,7 @@ def main() -> None:
     except settings.SettingsError as error:
         console.complain(str(error))
         raise SystemExit(USAGE) from None
-    except (OSError, ValueError, RuntimeError, LookupError) as error:
+    except _expected() as error:
         console.complain(str(error).split("\nDebug source:")[0].strip())  # the store's client adds its own innards
         raise SystemExit(FAILED) from None
 

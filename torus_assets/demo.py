@@ -98,6 +98,18 @@ def differences_from_truth(truth: dict[str, Any], days: dict[str, dict[str, Any]
     return found
 
 
+def in_words(truth: dict[str, Any]) -> str:
+    """What the world's lines came to: how the numbers of the steps go together."""
+    days = truth["days"].values()
+    lines, blank, duplicates = (sum(day[name] for day in days) for name in ("lines", "blank", "duplicates"))
+    rows, refused = (sum(sum(day[name].values()) for day in days) for name in ("rows", "quarantined"))
+    events = truth["distinct_events"]
+    return (
+        f"{lines:,} = {rows:,} rows + {duplicates:,} duplicates + {refused:,} quarantined + {blank:,} blank; "
+        f"the rows are {events:,} events, as {rows - events:,} were replayed on another day"
+    )
+
+
 def _reconciled(settings: Settings, truth: dict[str, Any], first: date, last: date) -> list[str]:
     lake = Lake(settings.lake_url)
     found = compare.reconcile_store(
@@ -131,6 +143,7 @@ def _report(
     console.table("asset checks", ["check", "passed"], [[name, "yes" if passed else "NO"] for name, passed in checks.items()])
     for difference in differences:
         console.complain(difference)
+    console.out.print(f"Of the lines: {in_words(truth)}.")
     if ok:
         console.out.print(
             f"[bold green]All {len(checks)} checks passed; every count equals the world's truth.[/] {truth['statements']:,} statements, {seconds:.0f} s."

@@ -5,7 +5,7 @@ Rows are spooled as Parquet per kind by the process that made them: sending rows
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -75,39 +75,55 @@ def spool_schema(kind: str) -> pa.Schema:
 SCHEMAS = {kind: spool_schema(kind) for kind in (*tables.EVENT_KINDS, "quarantined")}
 
 
+class _Pending:
+    """Lines of one kind on their way to disk. Cells lie row after row in one list: a column is a stride of it, which costs
+    a third of turning tuples round."""
+
+    def __init__(self) -> None:
+        self.places: list[Any] = []  # digest, bundle number, line
+        self.cells: list[Any] = []
+
+    def add(self, digest: bytes, no: int, line: int, row: Sequence[Any]) -> None:
+        self.places += (digest, no, line)
+        self.cells += row
+
+    def table(self, schema: pa.Schema) -> pa.Table:
+        place, width = len(SPOOL_PLACE), len(schema) - len(SPOOL_PLACE)
+        columns = [self.places[at::place] for at in range(place)] + [self.cells[at::width] for at in range(width)]
+        return pa.Table.from_arrays([pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
 class Spool:
-    """Rows on their way to disk, a list per kind; a file per kind whenever enough bytes have come in."""
+    """Lines on their way to disk by kind; a file per kind whenever enough bytes have come in."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._pending: defaultdict[str, _Pending] = defaultdict(_Pending)
         self._bytes = 0
         self._files = 0
 
     def add(self, no: int, parsed: parse.Parsed, size: int) -> None:
-        rows = self._rows
+        pending = self._pending
         for kind, digest, line, row in parsed.events:
-            rows.setdefault(kind, []).append((digest, no, line, *row))
+            pending[kind].add(digest, no, line, row)
         for reason, detail, digest, line, raw, raw_bytes in parsed.refusals:
-            rows.setdefault("quarantined", []).append((digest, no, line, reason, detail, raw, raw_bytes))
+            pending["quarantined"].add(digest, no, line, (reason, detail, raw, raw_bytes))
         self._bytes += size
         if self._bytes >= FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        for kind, rows in self._rows.items():
-            schema = SCHEMAS[kind]
-            columns = [pa.array(values, type=field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)]
+        for kind, lines in self._pending.items():
             pq.write_table(
-                pa.Table.from_arrays(columns, schema=schema),
+                lines.table(SCHEMAS[kind]),
                 self._folder / f"{kind}-{self._name}-{self._files:05d}.parquet",
                 compression="lz4",
                 use_dictionary=False,
                 write_statistics=False,
             )
         self._files += 1
-        self._rows.clear()
+        self._pending.clear()
         self._bytes = 0
 
 

@@ -79,6 +79,7 @@ class _Input(msgspec.Struct):
     input: msgspec.Raw = shapes.ABSENT
 
 
+_USUAL = '{"files":[],"input":"'
 _INPUT = msgspec.json.Decoder(_Input)
 
 
@@ -86,6 +87,10 @@ def entered(response: str | None) -> str | None:
     """What the learner entered: the response's `input` when it has one (a string bare, else JSON), else all of it."""
     if response is None or response[0] != "{":
         return plain(response)
+    if response.startswith(_USUAL):  # nine in ten: a plain text, whose JSON is itself
+        text = response[len(_USUAL) : -2]
+        if response.endswith('"}') and '"' not in text and "\\" not in text:
+            return text
     value = str(_INPUT.decode(response).input, "utf-8")  # pyright: ignore[reportArgumentType]
     if not value:
         return response

@@ -134,7 +134,7 @@ def xapi_day(
     opened = lake.open()
     results: list[IngestResult] = []
     for one in days_of(context):
-        with permanent_failures():
+        with checks.without_retry(day.PERMANENT):
             result = day.ingest(opened, bundles.open(), one, settings.from_environment().spool, options, progress=progress.say)
         context.log.info("%s: %s, %s; %d bundles read, %.1f s", one, result.mode, result.reason, result.this_run["bundles"], result.seconds)
         results.append(result)
@@ -146,11 +146,6 @@ def xapi_day(
             )
         yield dg.MaterializeResult(asset_key=["xapi", table.name])
     yield from checks.day_results(results, snapshot, config.max_quarantined_share)
-
-
-def permanent_failures():
-    """Errors that a retry cannot cure become failures that say what to do."""
-    return checks.without_retry(day.PERMANENT)
 
 
 def _metadata(table: tables.Table, result: IngestResult, snapshot: Snapshot) -> dict[str, dg.MetadataValue]:

@@ -97,10 +97,6 @@ def entered(response: str | None) -> str | None:
     return None if value == "null" else plain(value)
 
 
-def _array(raw: msgspec.Raw) -> str | None:
-    return json_text(raw)
-
-
 def _common(x: Any, section: int | None, kind: str, coerced: str | None) -> Row:
     scope = x.context.extensions
     actor = x.actor

@@ -7,7 +7,6 @@ kind of event is adding one `Table` to `EVENT_TABLES`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
 
 import pyarrow as pa
@@ -249,7 +248,3 @@ PARTITION_COLUMNS = (
 def lake_schema() -> pa.Schema:
     """Schema of the one Delta table: the partition columns and the union of every kind's columns, all nullable."""
     return pa.schema([column.arrow for column in (*PARTITION_COLUMNS, *UNION.values())])
-
-
-def day_text(day: date) -> str:
-    return day.isoformat()

@@ -176,6 +176,9 @@ VIDEO_EVENTS = Action(
 
 ACTIONS = {action.name: action for action in (ATTEMPT_EVALUATED, PAGE_VIEWED, VIDEO_EVENTS)}
 
+# Not a table: transactions, made in `datashop/`. The kinds are what it reads; page views only say when a page was opened.
+DATASHOP = Action("datashop", "Transactions for DataShop, of part attempts, hints and embedded tutors.", (PART, "tutor_message", VIEW), {}, ())
+
 
 # Cells ----------------------------------------------------------------------------------------------------------------
 

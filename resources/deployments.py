@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster_duckdb import DuckDBResource
 
 from resources.clickhouse import ClickHouseResource
 from resources.lake import LakeResource
+from resources.postgres import PostgresResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
+from torus_assets.datasets.datashop.pieces import MEMORY
 from torus_assets.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -35,6 +38,8 @@ def resources_for(settings: Settings) -> dict[str, Any]:
             database=house.database,
             secure=house.secure,
         ),
+        "duckdb": DuckDBResource(database=":memory:", connection_config={"memory_limit": MEMORY, "threads": 1}),
+        "postgres": PostgresResource(url=dg.EnvVar("TORUS_DATABASE_URL") if settings.database_url else ""),
         "progress": ProgressResource(),
     }
 

@@ -8,12 +8,12 @@ import dagster as dg
 
 from resources.deployments import resources_for
 from torus_assets import settings
-from torus_assets.datasets.assets import dataset_csv
+from torus_assets.datasets.assets import dataset_csv, dataset_datashop, dataset_lookup
 from torus_assets.jobs import JOBS
 from torus_assets.warehouse.assets import raw_events
 from torus_assets.xapi.assets import bundle_index_asset, xapi_day
 
-ASSETS = [bundle_index_asset, xapi_day, raw_events, dataset_csv]
+ASSETS = [bundle_index_asset, xapi_day, raw_events, dataset_lookup, dataset_csv, dataset_datashop]
 
 
 def build(**replaced: Any) -> dg.Definitions:

@@ -12,12 +12,14 @@ from torus_assets import reconcile as compare
 from torus_assets.bars import Bars
 from torus_assets.clients import clickhouse
 from torus_assets.clients.object_store import ObjectStore, open_store
+from torus_assets.datasets.catalog import request_key
+from torus_assets.datasets.request import parse_request
 from torus_assets.sample.options import SampleOptions
 from torus_assets.sample.world import make_world
 from torus_assets.settings import Settings
 from torus_assets.xapi.lake import Lake
 
-REQUESTS = ("sample-attempts", "sample-page-views", "sample-video")
+REQUESTS = ("sample-attempts", "sample-page-views", "sample-video", "sample-datashop")
 
 
 class NotTheDemosPlace(RuntimeError):
@@ -56,9 +58,12 @@ def run(settings: Settings, statements: int, *, as_json: bool = False) -> bool:
         outcome = runs.run_days("warehouse_load", first, last, progress=bars)
     loaded = [found for found in outcome.of("warehouse/raw_events").values() if "inserted" in found]
     step("warehouse load", outcome, f"{sum(found['inserted'] for found in loaded):,} events inserted")
+    datasets = open_store(settings.datasets_url)
     for job in REQUESTS:
-        outcome = runs.run_dataset(job)
-        [found] = list(outcome.of("datasets/csv").values()) or [{}]
+        request = parse_request(datasets.get(request_key(job)).body)
+        with Bars().shown() as bars:
+            outcome = runs.run_dataset(request, progress=bars)
+        [found] = list(outcome.of(f"datasets/{'datashop' if request.action == 'datashop' else 'csv'}").values()) or [{}]
         step(f"data set {job}", outcome, f"{found.get('dagster/row_count', 0):,} rows in {found.get('files', 0)} files")
     differences = differences_from_truth(truth, days) + _reconciled(settings, truth, first, last)
     ok = not differences and all(checks.values()) and all(row[2] == "ok" for row in steps)

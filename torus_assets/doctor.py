@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torus_assets.clients import clickhouse
 from torus_assets.clients.object_store import open_store
+from torus_assets.datasets.lookup_database import database_place, server_version
 from torus_assets.settings import Settings
 from torus_assets.xapi.lake import Lake, LakeMissing
 
@@ -33,6 +34,7 @@ def examine(settings: Settings) -> list[Finding]:
     found.append(_asked("lake", settings.lake_url, lambda: _lake(settings)))
     house = settings.clickhouse
     found.append(_tried("ClickHouse", "embedded" if house.is_embedded else "real", house.place, lambda: _clickhouse(settings)))
+    found.append(_database(settings.database_url))
     found.append(
         Finding(
             "pseudonym key",
@@ -79,6 +81,12 @@ def _lake(settings: Settings) -> str:
         return "no lake yet: `torus ingest` makes it"
     days = snapshot.days()
     return f"version {snapshot.version}, {len(days)} days" + (f", {days[0]} to {days[-1]}" if days else "")
+
+
+def _database(url: str | None) -> Finding:
+    if url is None:
+        return Finding("Torus database", "embedded", "TORUS_DATABASE_URL", True, "not set: lookups are read at contexts/ of the data sets")
+    return _tried("Torus database", "real", database_place(url), lambda: f"answers: PostgreSQL {server_version(url)}")
 
 
 def _clickhouse(settings: Settings) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from torus_assets.datasets.assets import CSV
+from torus_assets.datasets.assets import CSV, DATASHOP, LOOKUP
 from torus_assets.partitions import DATASET_JOBS, EVENT_DAYS
 from torus_assets.warehouse.assets import RAW_EVENTS
 from torus_assets.xapi.assets import DAY_ASSETS, INDEX
@@ -23,8 +23,14 @@ WAREHOUSE_LOAD = dg.define_asset_job(
 )
 DATASET = dg.define_asset_job(
     "dataset",
-    selection=dg.AssetSelection.assets(CSV),
+    selection=dg.AssetSelection.assets(LOOKUP, CSV),
     partitions_def=DATASET_JOBS,
-    description="A researcher's request into files with a receipt.",
+    description="A researcher's request into CSV or Parquet with a receipt.",
 )
-JOBS = [INGEST, WAREHOUSE_LOAD, DATASET]
+DATASET_DATASHOP = dg.define_asset_job(
+    "dataset_datashop",
+    selection=dg.AssetSelection.assets(LOOKUP, DATASHOP),
+    partitions_def=DATASET_JOBS,
+    description="A researcher's request into files for DataShop with a receipt.",
+)
+JOBS = [INGEST, WAREHOUSE_LOAD, DATASET, DATASET_DATASHOP]

@@ -18,6 +18,7 @@ EVENT_DAYS = dg.DailyPartitionsDefinition(
 DATASET_JOBS = dg.DynamicPartitionsDefinition(name="dataset_jobs")  # one per request, by its job_id
 
 SAME_DAY = dg.TimeWindowPartitionMapping(start_offset=0, end_offset=0)
+SAME_JOB = dg.IdentityPartitionMapping()
 EVERY_DAY = dg.AllPartitionMapping()  # a data set may read any day
 
 

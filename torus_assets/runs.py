@@ -14,6 +14,7 @@ import dagster as dg
 
 from resources.deployments import instance_home
 from torus_assets import definitions, partitions, settings
+from torus_assets.datasets.request import Request, run_key
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 CALM = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -52,11 +53,12 @@ def run_days(job: str, first: date, last: date, config: Mapping[str, Any] | None
     return _run(job, {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}, None, config, resources)
 
 
-def run_dataset(job_id: str, **resources: Any) -> RunOutcome:
+def run_dataset(request: Request, **resources: Any) -> RunOutcome:
     """Runs the data set job for a request, whose partition is added when it is new."""
     with instance() as opened:
-        opened.add_dynamic_partitions(str(partitions.DATASET_JOBS.name), [job_id])
-    return _run("dataset", {}, job_id, None, resources)
+        opened.add_dynamic_partitions(str(partitions.DATASET_JOBS.name), [request.job_id])
+    job = "dataset_datashop" if request.action == "datashop" else "dataset"
+    return _run(job, {"torus/request": run_key(request)}, request.job_id, None, resources)
 
 
 def _run(

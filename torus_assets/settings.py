@@ -61,6 +61,7 @@ class Settings:
     max_quarantined_share: float
     workers: int
     pseudonym_key: str | None
+    database_url: str | None  # of Torus' PostgreSQL; holds a password
 
     @property
     def spool(self) -> Path:
@@ -95,6 +96,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         max_quarantined_share=_share(env, "TORUS_MAX_QUARANTINED_SHARE", 0.05),
         workers=_integer(env, "TORUS_WORKERS", os.cpu_count() or 1, at_least=1),
         pseudonym_key=env.get("TORUS_PSEUDONYM_KEY"),
+        database_url=env.get("TORUS_DATABASE_URL"),
     )
 
 

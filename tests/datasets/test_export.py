@@ -178,7 +178,7 @@ def test_new_data_gives_another_run_and_leaves_the_old_one(lake, make, store):
     assert json.loads(store.get("job-1/manifest.json").body)["receipt"] == f"runs/{second.result.run}/receipt.json"
 
 
-@pytest.mark.parametrize("killed_at", range(8))
+@pytest.mark.parametrize("killed_at", range(10))
 def test_a_kill_at_any_put_leaves_the_old_manifest_and_running_again_finishes(lake, make, store, monkeypatch, killed_at):
     lake.add("2026-01-02", some_attempts(20, sections=(3021,)))
     old = make(chunk_rows=100)
@@ -194,16 +194,16 @@ def test_a_kill_at_any_put_leaves_the_old_manifest_and_running_again_finishes(la
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "put", put)
-        patch.setattr("torus_assets.datasets.export._put", lambda store, key, path: (store.put(key, path), path.unlink()))
+        patch.setattr("torus_assets.datasets.output._moved", lambda store, key, path: (store.put(key, path), path.unlink()))
         try:
             make(chunk_rows=6)
         except Kill:
             manifest = json.loads(store.get("job-1/manifest.json").body)
             assert manifest["receipt"] == f"runs/{old.result.run}/receipt.json"
         else:
-            assert killed_at == 7  # four chunks, run.json, receipt.json, manifest.json
+            assert killed_at == 9  # four chunks, page, run.json, receipt.json, the job's page, manifest.json
     done = make(chunk_rows=6)
-    assert done.result.reused == (killed_at >= 6)
+    assert done.result.reused == (killed_at >= 7)
     assert len(done.rows()) == 20
     assert json.loads(store.get("job-1/manifest.json").body)["receipt"] == f"runs/{done.result.run}/receipt.json"
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from torus_assets.datasets.pseudonyms import KeyMissing, PseudonymKey, RealNames, pseudonym_key
+from torus_assets.datasets.pseudonyms import named as naming
 
 KEY = PseudonymKey(b"0123456789abcdef")
 LOCAL = ["file:///a", "file:///b"]
@@ -36,7 +37,7 @@ def test_a_pseudonym_depends_on_key_scope_host_and_learner_only():
 def test_rows_are_named_without_moving_and_each_learner_is_computed_once():
     rows = pl.DataFrame({"home_page": ["h", "i", None, "h"] * 50, "user_id": ["1", "1", "1", "2"] * 50, "n": range(200)})
     names = KEY.scoped("s")
-    named = names.name(rows)
+    named = naming(rows, names, ())
     assert named.columns == ["user_id", "n"]
     assert named["n"].to_list() == list(range(200))
     assert named["user_id"].to_list()[:4] == [
@@ -50,7 +51,7 @@ def test_rows_are_named_without_moving_and_each_learner_is_computed_once():
 
 def test_a_permitted_data_set_names_the_learner_by_mail_or_id():
     rows = pl.DataFrame({"home_page": ["h", "h"], "user_id": ["1", "2"]})
-    assert RealNames({"1": "a@example.edu"}).name(rows)["user_id"].to_list() == ["a@example.edu", "2"]
+    assert naming(rows, RealNames({"1": "a@example.edu"}), ())["user_id"].to_list() == ["a@example.edu", "2"]
 
 
 def test_an_embedded_deployment_makes_its_key_once_and_keeps_it_to_itself(tmp_path, caplog):

@@ -13,6 +13,9 @@ import pytest
 
 from tests.factories import EXAMPLES, bundle_key, line, statement
 from torus_assets import runs, settings
+from torus_assets.clients.object_store import open_store
+from torus_assets.datasets.catalog import request_key
+from torus_assets.datasets.request import parse_request
 from torus_assets.sample.options import SampleOptions
 from torus_assets.sample.world import make_world
 from torus_assets.xapi import tables
@@ -102,7 +105,9 @@ def test_a_finished_run_shows_counts_and_rows_but_nothing_a_learner_is_or_wrote(
         assert not re.search(r"user_id|email|response|feedback|session_id", metadata["preview"].splitlines()[0])
 
     assert load().success
-    assert runs.run_dataset("sample-attempts").success
+    for job in ("sample-attempts", "sample-datashop"):
+        request = parse_request(open_store(settings.from_environment().datasets_url).get(request_key(job)).body)
+        assert runs.run_dataset(request).success
     private = private_values(Lake(settings.from_environment().lake_url))
     assert len(private) > 100
     assert {"900719925474099", "mailto:canary@example.edu"} <= private

@@ -26,6 +26,11 @@ SCENE = st.Scene(
 GUID = "c1d2a8e4-63b5-4a0f-9d17-0b9e55a4f2aa"
 FEEDBACK = '{"content":[{"children":[{"text":"Not quite: check the units."}],"id":"77120","type":"p"}],"id":"1190442"}'
 TRIED = st.Tried(PART, "9b7e1f30-2c44-4f0a-b6a7-7d1e0c9a5501", 0.0, '["773001"]', '{"files":[],"input":"2887301124"}', FEEDBACK)
+TUTORED = (
+    '<message><tool_message context_message_id="A17"><meta><user_id>x</user_id><session_id>s</session_id><time>2026-02-03 15:05:01</time>'
+    '<time_zone>US/Eastern</time_zone></meta><problem_name>balance-3</problem_name><semantic_event transaction_id="T9" name="ATTEMPT"/>'
+    "<event_descriptor><selection>coef1</selection><action>UpdateTextField</action><input>2</input></event_descriptor></tool_message></message>"
+)
 LENGTH = f',"{st.V}length":312.44'
 PAUSED = f'"{st.V}played-segments":"12.5[.]30[,]33[.]48.25","{st.V}progress":0.105,"{st.V}time":48.25'
 COMPLETED = f'"{st.V}played-segments":"12.5[.]48.25[,]120[.]312.44","{st.V}progress":0.73,"{st.V}time":312.44'
@@ -64,8 +69,12 @@ def at(clock: str) -> int:
             st.video(SCENE, "completed", COMPLETED, f',"{st.V}completion-threshold":"1.0"{LENGTH}', 3021, at("15:09:58"), 900140),
             "b1a9dd186e1c2e97f04d53cd262b2b634836d0c9a162cdfffd62ff799710ff0f",
         ),
+        (
+            st.tutor_message(SCENE, ACTIVITY, GUID, 1, TUTORED, at("15:05:01"), 660902),
+            "b63fe0826c31967e299f9d9112ef979dfba2ea7d0fbe2c26869e74b3b6906e94",
+        ),
     ],
-    ids=["part", "activity", "page", "viewed", "played", "paused", "seeked", "completed"],
+    ids=["part", "activity", "page", "viewed", "played", "paused", "seeked", "completed", "tutor"],
 )
 def test_a_statement_has_the_bytes_of_the_reference(line: bytes, digest: str) -> None:
     assert hashlib.sha256(line).hexdigest() == digest

@@ -210,24 +210,6 @@ def test_the_newest_inventory_is_a_trap_and_an_older_one_is_complete(root: Path)
     assert every - complete == {"2026-02-08T01-00Z"}
 
 
-def test_the_lookup_knows_what_the_statements_name(root: Path) -> None:
-    lookup = json.loads((root / "datasets/contexts/sample-csv.json").read_text())
-    for keys in naive_count.bundles(root).values():
-        for line in (line for key in keys for line in naive_count.lines_of((root / "xapi" / key).read_bytes())):
-            if _is_row(line) and naive_count.kind_and_coerced(line)[0] == "part_attempt":
-                ext = naive_count.extensions(json.loads(line))
-                activity = lookup["activities"][str(ext["activity_id"])]
-                [part] = [part for part in activity["parts"] if part["id"] == ext["part_id"]]
-                assert set(ext["hints_requested"]) <= {hint["id"] for hint in part["hints"] or ()}
-                assert {str(skill) for skill in ext["attached_objectives"]} <= lookup["skill_titles"].keys()
-                assert str(ext["page_id"]) in lookup["hierarchy"]
-    assert {path.stem for path in (root / "datasets/requests").iterdir()} == {
-        "sample-attempts",
-        "sample-page-views",
-        "sample-video",
-    }
-
-
 def test_a_place_that_holds_a_world_is_left_alone(root: Path) -> None:
     before = digest(root)
     with pytest.raises(FileExistsError, match="already holds bundles"):

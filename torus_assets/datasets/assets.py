@@ -1,126 +1,212 @@
 """The data set part of the graph: what a researcher asked for, as files with a receipt."""
 
-import csv
-import io
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from dagster_duckdb import DuckDBResource
 
 from resources.lake import LakeResource
+from resources.postgres import PostgresResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
 from torus_assets import present, settings
 from torus_assets.clients.object_store import ObjectStore
 from torus_assets.datasets import receipt as receipts
-from torus_assets.datasets.export import ExportResult, HeldDays, UnknownSections, export
+from torus_assets.datasets.catalog import request_key
+from torus_assets.datasets.checks import CHECKS, results
+from torus_assets.datasets.datashop.out import Engine
+from torus_assets.datasets.export import ExportResult, HeldDays, UnknownSections, export, lookup_key
+from torus_assets.datasets.lookup import LookupInvalid, parse_lookup
+from torus_assets.datasets.lookup_database import LookupDatabaseError
 from torus_assets.datasets.pseudonyms import KeyMissing, pseudonym_key
+from torus_assets.datasets.release import PersonalData
 from torus_assets.datasets.request import Request, RequestError, parse_request
-from torus_assets.partitions import DATASET_JOBS, EVERY_DAY
+from torus_assets.partitions import DATASET_JOBS, EVERY_DAY, SAME_JOB
 from torus_assets.xapi import tables
 from torus_assets.xapi.checks import without_retry
 from torus_assets.xapi.lake import LakeMissing
 
-CSV = dg.AssetKey(["datasets", "csv"])
-READ = ("part_attempts", "activity_attempts", "page_attempts", "page_views", "video_events")
+LOOKUP, CSV, DATASHOP = (dg.AssetKey(["datasets", name]) for name in ("lookup", "csv", "datashop"))
+CSV_READS = ("part_attempts", "activity_attempts", "page_attempts", "page_views", "video_events")
+DATASHOP_READS = ("part_attempts", "tutor_messages", "page_views")
+PERMANENT = (RequestError, UnknownSections, HeldDays, KeyMissing, LakeMissing, FileNotFoundError, LookupInvalid, PersonalData)
 
-PREVIEWED = (
-    "event_type",
-    "timestamp",
-    "section_id",
-    "project_id",
-    "page_id",
-    "activity_id",
-    "score",
-    "out_of",
-    "video_length",
-    "video_progress",
+
+class AnotherAsset(ValueError):
+    """The request is for the other asset."""
+
+
+def _spec(key: dg.AssetKey, description: str, kinds: set[str], reads: tuple[str, ...]) -> dg.AssetSpec:
+    days = [dg.AssetDep(["xapi", name], partition_mapping=EVERY_DAY) for name in reads]
+    return dg.AssetSpec(
+        key=key,
+        description=description,
+        group_name="datasets",
+        kinds=kinds,
+        owners=["team:data-platform"],
+        tags={"pii": "pseudonymous"},
+        deps=[*days, dg.AssetDep(LOOKUP, partition_mapping=SAME_JOB)],
+        partitions_def=DATASET_JOBS,
+    )
+
+
+@dg.asset(
+    key=LOOKUP,
+    description="Titles, hierarchy, choices and hints of a request's content: as Torus laid them beside the request, else asked from Torus' database.",
+    group_name="datasets",
+    kinds={"json", "postgres"},
+    owners=["team:data-platform"],
+    tags={"pii": "identified"},  # may hold e-mail addresses; data sets keep a copy without
+    partitions_def=DATASET_JOBS,
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
 )
-PREVIEW_BYTES = 64 << 10
+def dataset_lookup(context: dg.AssetExecutionContext, datasets: ObjectStoreResource, postgres: PostgresResource) -> dg.MaterializeResult:
+    """Keeps `contexts/{job_id}.json`; a document that is there already stays, so that the data set can be made again."""
+    store, key = datasets.open(), lookup_key(context.partition_key)
+    with without_retry(PERMANENT):
+        request = parse_request(store.get(request_key(context.partition_key)).body)
+        source = "beside the request"
+        if store.head(key) is None:
+            document = _asked(postgres, request)
+            source = "none: content appears under its ids" if document is None else "Torus' database"
+            if document is not None:
+                store.put(key, receipts.encoded(document))
+        found = parse_lookup(store.get(key).body) if store.head(key) is not None else None
+    counts = {name: len(getattr(found, name)) for name in ("skills", "nodes", "activities", "users")} if found is not None else {}
+    problems = list(found.problems) if found is not None else []
+    context.log.info("lookup: %s; %d oddities", source, len(problems))
+    return dg.MaterializeResult(
+        metadata={
+            "source": source,
+            **present.counts(counts),
+            "oddities": len(problems),
+            "what_is_odd": dg.MetadataValue.json(problems[:50]),
+        }
+    )
 
 
-def request_key(job_id: str) -> str:
-    """Where a request stands in the data set store."""
-    return f"requests/{job_id}.json"
+def _asked(postgres: PostgresResource, request: Request) -> dict[str, Any] | None:
+    try:
+        return postgres.lookup(request.section_ids)
+    except LookupDatabaseError as error:
+        raise dg.Failure(str(error)) from error  # may pass: a retry is allowed
 
 
 @dg.multi_asset(
     name="dataset_csv",
     specs=[
-        dg.AssetSpec(
-            key=CSV,
-            description="CSV (or Parquet) of the events of a request's sections, learners under keyed pseudonyms, in chunks of rows, with manifest and receipt.",
-            group_name="datasets",
-            kinds={"csv", "polars"},
-            owners=["team:data-platform"],
-            tags={"pii": "pseudonymous"},
-            deps=[dg.AssetDep(["xapi", name], partition_mapping=EVERY_DAY) for name in READ],
-            partitions_def=DATASET_JOBS,
+        _spec(
+            CSV,
+            "CSV (or Parquet) of the events of a request's sections, learners and attempts under keyed pseudonyms, in chunks of rows, with page, manifest and receipt.",
+            {"csv", "polars"},
+            CSV_READS,
         )
     ],
     check_specs=[
-        dg.AssetCheckSpec(
-            "receipt_is_true",
-            asset=CSV,
-            blocking=True,
-            description="Every file of the run folder has the size and SHA-256 that the receipt says, and every row read is exported, or excluded by a reason.",
-        )
+        dg.AssetCheckSpec(name, asset=CSV, blocking=True, description=CHECKS[name]) for name in ("receipt_is_true", "nobody_is_named")
     ],
     partitions_def=DATASET_JOBS,
     backfill_policy=dg.BackfillPolicy.multi_run(1),
 )
 def dataset_csv(
-    context: dg.AssetExecutionContext, lake: LakeResource, datasets: ObjectStoreResource, progress: ProgressResource
+    context: dg.AssetExecutionContext, lake: LakeResource, datasets: ObjectStoreResource, progress: ProgressResource, duckdb: DuckDBResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Writes `{job_id}/runs/{run}/`, the receipt last, then `{job_id}/manifest.json`. The same request over the same data is only verified."""
-    store = datasets.open()
-    chosen = settings.from_environment()
-    with without_retry((RequestError, UnknownSections, HeldDays, KeyMissing, LakeMissing, FileNotFoundError)):
+    yield from _made(context, CSV, lake, datasets, progress, duckdb)
+
+
+@dg.multi_asset(
+    name="dataset_datashop",
+    specs=[
+        _spec(
+            DATASHOP,
+            "Transactions for DataShop of a request's sections, as tutor-message XML and tab-delimited table, with student steps, learning curves, page and receipt.",
+            {"xml", "duckdb"},
+            DATASHOP_READS,
+        )
+    ],
+    check_specs=[dg.AssetCheckSpec(name, asset=DATASHOP, blocking=True, description=CHECKS[name]) for name in CHECKS],
+    partitions_def=DATASET_JOBS,
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
+)
+def dataset_datashop(
+    context: dg.AssetExecutionContext, lake: LakeResource, datasets: ObjectStoreResource, progress: ProgressResource, duckdb: DuckDBResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Writes the run's folder, reads the files back, and publishes them if they are what DataShop takes and the lake has."""
+    yield from _made(context, DATASHOP, lake, datasets, progress, duckdb)
+
+
+def _made(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    lake: LakeResource,
+    datasets: ObjectStoreResource,
+    progress: ProgressResource,
+    duckdb: DuckDBResource,
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    store, chosen = datasets.open(), settings.from_environment()
+    with without_retry((*PERMANENT, AnotherAsset)):
         request = parse_request(store.get(request_key(context.partition_key)).body)
-        key = pseudonym_key(chosen.pseudonym_key, chosen.home, (chosen.xapi_url, chosen.lake_url, chosen.datasets_url))
+        if (request.action == "datashop") != (key == DATASHOP):
+            raise AnotherAsset(
+                f"this request is for datasets/{'datashop' if request.action == 'datashop' else 'csv'}: materialize that asset"
+            )
+        secret = pseudonym_key(chosen.pseudonym_key, chosen.home, (chosen.xapi_url, chosen.lake_url, chosen.datasets_url))
         result = export(
             request,
             lake.open().snapshot(),
             store,
-            pseudonyms=key,
+            pseudonyms=secret,
             scratch=chosen.spool,
+            workers=chosen.workers,
+            engine=_engine(duckdb),
             progress=lambda done, total: progress.say("export", done, total),
         )
+    for note in request.notes:
+        context.log.info("request: %s", note)
     context.log.info("%d rows in %d files; %s", result.rows, len(result.chunks), "verified again" if result.reused else "written")
-    shown = {"dagster/column_schema": _schema(request), "preview": _preview(store, result)}
-    yield dg.MaterializeResult(asset_key=CSV, metadata=_metadata(result, store.uri(result.folder.rstrip("/"))) | shown)
-    whole = receipts.complete(store, result.folder)
-    yield dg.AssetCheckResult(
-        check_name="receipt_is_true",
-        asset_key=CSV,
-        passed=whole is not None,
-        metadata={"files": len(result.chunks), "rows": result.rows},
-    )
+    yield dg.MaterializeResult(asset_key=key, metadata=_metadata(request, store, result))
+    for name, passed, evidence in results(store, result, datashop=key == DATASHOP):
+        yield dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=evidence)
 
 
-def _schema(request: Request) -> dg.TableSchema:
-    columns = request.table.without(request.exclude_fields)
-    return dg.TableSchema(columns=[dg.TableColumn(column.name, column.cell, description=column.doc) for column in columns])
+def _engine(resource: DuckDBResource) -> Engine:
+    """Opens the resource's engine, spilling below the folder given."""
+
+    @contextmanager
+    def opened(folder: Path) -> Iterator[Any]:
+        with resource.get_connection() as connection:
+            connection.execute("SET temp_directory = $1", [str(folder / "duckdb")])
+            yield connection
+
+    return opened
 
 
-def _preview(store: ObjectStore, result: ExportResult) -> dg.MetadataValue:
-    """The first rows of the first file, without pseudonyms, attempts' ids and anything a learner wrote."""
-    first = next((chunk for chunk in result.chunks if chunk.endswith(".csv")), None)
-    if first is None:
-        return dg.MetadataValue.md("no CSV file to show")
-    head = next(iter(store.stream(f"{result.folder}{first.rsplit('/', 1)[-1]}", PREVIEW_BYTES).chunks), b"")[:PREVIEW_BYTES]
-    rows = list(csv.DictReader(io.StringIO(head.decode(errors="ignore"), newline="")))[: present.PREVIEW_ROWS]
-    columns = [name for name in PREVIEWED if rows and name in rows[0]]
-    return present.markdown(columns, [[row[name] for name in columns] for row in rows])
-
-
-def _metadata(result: ExportResult, place: str) -> dict[str, dg.MetadataValue]:
+def _metadata(request: Request, store: ObjectStore, result: ExportResult) -> dict[str, Any]:
     by_section = [[section, kind, count] for (section, kind), count in sorted(result.counts.items())]
-    return {
+    files = [[file["name"], file["what"], file["rows"], file["bytes"]] for file in result.receipt["files"]]
+    shown = {
         **present.counts({"dagster/row_count": result.rows, "files": len(result.chunks), "excluded": sum(result.excluded.values())}),
         "excluded_by_reason": dg.MetadataValue.json(result.excluded),
         "rows_by_section_and_kind": present.markdown(["section", "kind", "rows"], by_section),
-        "dagster/uri": dg.MetadataValue.text(place),
+        "files_of_the_run": present.markdown(["file", "what it is", "rows", "bytes"], files),
+        "notes": dg.MetadataValue.json(result.receipt["notes"]),
+        "dagster/uri": dg.MetadataValue.text(store.uri(result.folder.rstrip("/"))),
+        "page": dg.MetadataValue.url(store.uri(f"{result.folder}index.html")),
         "run": dg.MetadataValue.text(result.run),
         "reused": dg.MetadataValue.bool(result.reused),
         "parser_version": dg.MetadataValue.int(tables.PARSER_VERSION),
     }
+    if request.action != "datashop":
+        columns = request.table.without(request.exclude_fields)
+        shown["dagster/column_schema"] = dg.TableSchema(
+            [dg.TableColumn(column.name, column.cell, description=column.doc) for column in columns]
+        )
+        return shown
+    sections = result.receipt["sections"]
+    names = list(sections[0]) if sections else ["section_id"]
+    totals = {name: sum(section[name] for section in sections) for name in ("transactions", "hints")}
+    return shown | present.counts(totals) | {"by_section": present.markdown(names, [list(section.values()) for section in sections])}

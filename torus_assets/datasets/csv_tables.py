@@ -25,7 +25,7 @@ from typing import Literal
 
 import polars as pl
 
-CSV_VERSION = 1  # goes up when the same rows of the lake would give other bytes; part of the content id of a run
+CSV_VERSION = 2  # goes up when the same rows of the lake would give other bytes; part of the content id of a run
 
 Cell = Literal["text", "integer", "number", "time", "list", "json"]
 Dialect = Literal["rfc4180", "compat"]
@@ -46,6 +46,7 @@ class CsvColumn:
     cell: Cell
     doc: str
     source: Mapping[str, str | pl.Expr]
+    holds: Literal["", "guid", "free text"] = ""  # what pseudonyms.py has to look after
 
     def of(self, kind: str) -> pl.Expr:
         """The values of this column in rows of `kind`."""
@@ -80,8 +81,10 @@ ATTEMPTS = (PART, ACTIVITY, PAGE)
 USER = "user_id"  # what stands in this column is decided by pseudonyms.py
 
 
-def _same(name: str, cell: Cell, doc: str, kinds: tuple[str, ...], source: str | None = None) -> CsvColumn:
-    return CsvColumn(name, cell, doc, dict.fromkeys(kinds, source or name))
+def _same(name: str, cell: Cell, doc: str, kinds: tuple[str, ...], source: str | None = None, *, free: bool = False) -> CsvColumn:
+    return CsvColumn(
+        name, cell, doc, dict.fromkeys(kinds, source or name), "free text" if free else "guid" if name.endswith("_guid") else ""
+    )
 
 
 def _constant(doc: str, **texts: str) -> CsvColumn:
@@ -107,7 +110,7 @@ def _head(kinds: tuple[str, ...]) -> tuple[CsvColumn, ...]:
 
 def _page_attempt(kinds: tuple[str, ...]) -> tuple[CsvColumn, ...]:
     return (
-        _same("page_attempt_guid", "text", "Attempt at the page.", kinds),
+        _same("page_attempt_guid", "text", "Attempt at the page, as a pseudonym.", kinds),
         _same("page_attempt_number", "integer", "Number of the attempt at the page, from 1.", kinds),
     )
 
@@ -132,14 +135,14 @@ ATTEMPT_EVALUATED = Action(
         _same("attached_objectives", "list", "Resource ids of the part's skills.", (PART,)),
         *_page_attempt(ATTEMPTS),
         _same("part_id", "text", "Part (input) within the activity.", (PART,)),
-        _same("part_attempt_guid", "text", "Attempt at the part.", (PART,)),
+        _same("part_attempt_guid", "text", "Attempt at the part, as a pseudonym.", (PART,)),
         _same("part_attempt_number", "integer", "Number of the attempt at the part within the activity attempt, from 1.", (PART,)),
         _same("activity_attempt_number", "integer", "Number of the attempt at the activity, from 1.", (PART, ACTIVITY)),
-        _same("activity_attempt_guid", "text", "Attempt at the activity.", (PART, ACTIVITY)),
+        _same("activity_attempt_guid", "text", "Attempt at the activity, as a pseudonym.", (PART, ACTIVITY)),
         _same("score", "number", "Points.", ATTEMPTS),
         _same("out_of", "number", "Points possible; may be 0.", ATTEMPTS),
-        _same("response", "json", "What the learner entered, as received.", (PART,), "response_json"),
-        _same("feedback", "json", "Feedback shown, as received.", (PART,), "feedback_json"),
+        _same("response", "json", "What the learner entered, as received; ids and e-mail addresses of the data set's own users replaced.", (PART,), "response_json", free=True),
+        _same("feedback", "json", "Feedback shown, as received; users replaced as in `response`.", (PART,), "feedback_json", free=True),
         _same("hints", "list", "Ids of the hints asked for, in request order.", (PART,), "hint_ids"),
     ),
     {f"{kind}_evaluated": kind for kind in ATTEMPTS},
@@ -164,8 +167,8 @@ VIDEO_EVENTS = Action(
         *_head((VIDEO,)),
         *_page_attempt((VIDEO,)),
         _same("content_element_id", "text", "Video element in the page.", (VIDEO,)),
-        _same("video_url", "text", "Media URL as the player reports it.", (VIDEO,)),
-        _same("video_title", "text", "Title as the player reports it.", (VIDEO,)),
+        _same("video_url", "text", "Media URL as the player reports it.", (VIDEO,), free=True),
+        _same("video_title", "text", "Title as the player reports it.", (VIDEO,), free=True),
         CsvColumn("video_length", "number", "Duration, seconds.", {VIDEO: _only("video_length", "played", "paused", "completed")}),
         CsvColumn("video_time_from", "number", "Position; for a seek, the position before it. Seconds.", {VIDEO: _VIDEO_FROM}),
         CsvColumn("video_time_to", "number", "Position after a seek, seconds.", {VIDEO: _only("video_seek_to", "seeked")}),
@@ -177,7 +180,9 @@ VIDEO_EVENTS = Action(
 ACTIONS = {action.name: action for action in (ATTEMPT_EVALUATED, PAGE_VIEWED, VIDEO_EVENTS)}
 
 # Not a table: transactions, made in `datashop/`. The kinds are what it reads; page views only say when a page was opened.
-DATASHOP = Action("datashop", "Transactions for DataShop, of part attempts, hints and embedded tutors.", (PART, "tutor_message", VIEW), {}, ())
+DATASHOP = Action(
+    "datashop", "Transactions for DataShop, of part attempts, hints and embedded tutors.", (PART, "tutor_message", VIEW), {}, ()
+)
 
 
 # Cells ----------------------------------------------------------------------------------------------------------------

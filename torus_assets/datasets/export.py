@@ -1,13 +1,11 @@
 """One data set, from a request and a pinned version of the lake to published files.
 
 A kill at any instant leaves the manifest as it was; running again finishes the work. A run that was finished is verified
-against its checksums and left alone.
+against its checksums and left alone. A data set that does not pass its own checks is kept with its receipt and not published.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -16,14 +14,19 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
+import duckdb
 import polars as pl
 
+from torus_assets.datasets import page_of, tables_out
 from torus_assets.datasets import receipt as receipts
-from torus_assets.datasets.chunks import writers
-from torus_assets.datasets.pseudonyms import PseudonymKey, Pseudonyms, RealNames
-from torus_assets.datasets.reading import BATCH_ROWS, Survey, Tally, batches, survey
-from torus_assets.datasets.receipt import OutFile, Progress, Store
+from torus_assets.datasets.datashop import out as datashop
+from torus_assets.datasets.datashop import pieces
+from torus_assets.datasets.lookup import EMPTY, Lookup, parse_lookup
+from torus_assets.datasets.output import CHUNK, Output
+from torus_assets.datasets.pseudonyms import Names, PseudonymKey, RealNames
+from torus_assets.datasets.reading import BATCH_ROWS, Survey, Tally, survey, users
+from torus_assets.datasets.receipt import Progress, Store
+from torus_assets.datasets.release import PersonalData
 from torus_assets.datasets.request import Request
 from torus_assets.xapi.tables import EVENT_KINDS
 
@@ -62,11 +65,39 @@ class ExportResult:
     run: str
     folder: str
     chunks: tuple[str, ...]
-    rows: int
+    rows: int  # of the lake that are in it
     counts: dict[tuple[int, str], int]
     excluded: dict[str, int]
     receipt: dict[str, Any]
     reused: bool
+
+    @property
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """The data set's own checks: `passed`, and the evidence."""
+        return self.receipt["checks"]
+
+    @property
+    def ok(self) -> bool:
+        return all(check["passed"] for check in self.checks.values())
+
+
+@dataclass
+class _Export:
+    """What is known of a data set before a byte of it is written."""
+
+    request: Request
+    snapshot: Snapshot
+    files: list[Any]
+    paths: list[Path]
+    seen: Survey
+    names: Names
+    lookup: Lookup
+    output: Output
+    folder: Path
+    engine: datashop.Engine | None
+    workers: int
+    progress: Progress | None
+    batch_rows: int
 
 
 def export(
@@ -79,93 +110,135 @@ def export(
     include_held: bool | None = None,
     progress: Progress | None = None,
     batch_rows: int = BATCH_ROWS,
+    workers: int = 1,
+    engine: datashop.Engine | None = None,
 ) -> ExportResult:
     """Writes the data set of `request` below `{job_id}/` in `store`.
 
     Args:
         include_held: overrides the request's own word on held days when given.
         progress: called with (rows read so far, rows to read).
+        workers: processes that make DataShop files; their number changes no byte.
+        engine: opens DuckDB for rollups; by default one of our own.
 
     Raises:
         UnknownSections: sections the lake does not hold at all, by name.
         HeldDays: held days, and neither request nor argument includes them.
+        PersonalData: a finished file still held something of a user; nothing is published.
+        LookupInvalid: the lookup of the job is no JSON object.
     """
     started = datetime.now(UTC)
     if include_held is not None:
         request = replace(request, include_held=include_held)
     held = _held(request, snapshot)
-    names, lookup = _names(request, store, pseudonyms)
+    lookup = read_lookup(request, store)
+    names: Names = pseudonyms.scoped(request.scope) if request.anonymize else RealNames(lookup.users)
     scratch.mkdir(parents=True, exist_ok=True)
     files = sorted(snapshot.files(kinds=request.table.kinds), key=lambda file: (file.day, file.kind, file.path))
     with snapshot.local(files, scratch) as paths, tempfile.TemporaryDirectory(dir=scratch, prefix="dataset-") as folder:
         seen = survey(request, files, paths, batch_rows=batch_rows)
         _known(request, snapshot, seen, scratch)
-        decided_by = receipts.inputs(request, pseudonyms, seen.parts, [day.isoformat() for day in held], lookup)
+        days = [day.isoformat() for day in held]
+        decided_by = receipts.inputs(request, pseudonyms, seen.parts, days, None if lookup is EMPTY else lookup.sha256)
         run = receipts.run_id(decided_by)
         target = f"{request.job_id}/runs/{run}/"
         if found := receipts.complete(store, target):
-            receipts.publish(store, request, run, found)
-            return _result(run, target, found, reused=True)
+            return _published(store, request, run, target, found, reused=True)
+        output = Output(store, target, names.redaction(users(request, paths), lookup.users))
+        making = _Export(
+            request, snapshot, files, paths, seen, names, lookup, output, Path(folder), engine, workers, progress, batch_rows
+        )  # fmt: skip
         tally = Tally()
-        written = _write(request, seen, tally, names, store, target, Path(folder), progress, batch_rows)
-        made = receipts.receipt(run, decided_by, snapshot.version, tally, written)
-    _finish(store, target, made, started)
-    receipts.publish(store, request, run, made)
-    return _result(run, target, made, reused=False)
-
-
-def _write(
-    request: Request, seen: Survey, tally: Tally, names: Pseudonyms | RealNames, store: Store, target: str, folder: Path,
-    progress: Progress | None, batch_rows: int,
-) -> list[OutFile]:  # fmt: skip
-    """Every file of the data set, each put as soon as it is full, so that scratch holds one chunk per format."""
-    written: list[OutFile] = []
-    making = writers(request, folder)
-    done, total = 0, int(seen.counts["rows"].sum())
-
-    def put(chunks: Iterable[tuple[Path, int]]) -> None:
-        for path, rows in chunks:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            written.append(OutFile(path.name, rows, path.stat().st_size, digest))
-            _put(store, target + path.name, path)
-
-    for rows in batches(request, seen, tally, folder, batch_rows=batch_rows):
-        named = names.name(rows)
-        for writer in making:
-            put(writer.add(named))
-        done += rows.height
-        if progress:
-            progress(done, total)
-    for writer in making:
-        put(writer.end())
-    order = {writer.suffix: place for place, writer in enumerate(making)}
-    return sorted(written, key=lambda file: (order[Path(file.name).suffix], int(Path(file.name).stem.removeprefix("chunk_"))))
-
-
-def _put(store: Store, key: str, path: Path) -> None:
-    """Puts a file and removes it; within one file system by renaming, which saves a copy (a seventh of all CPU seconds)."""
-    if getattr(store, "is_local", False):
-        place: Path = store.path(key)  # pyright: ignore[reportAttributeAccessIssue]
-        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.replace(place)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-        else:
-            return
-    store.put(key, path)
-    path.unlink()
+            made = _made(making, tally, run, decided_by)
+        except PersonalData:
+            store.delete([entry.key for entry in store.list(target)])
+            raise
+    _finish(store, target, made, started)
+    return _published(store, request, run, target, made, reused=False)
+
+
+def lookup_key(job_id: str) -> str:
+    """Where a job's lookup stands in the data set store. Private: it may hold e-mail addresses."""
+    return f"contexts/{job_id}.json"
+
+
+def read_lookup(request: Request, store: Store) -> Lookup:
+    """The lookup beside the request; `EMPTY` when there is none."""
+    try:
+        return parse_lookup(store.get(lookup_key(request.job_id)).body)
+    except FileNotFoundError:
+        return EMPTY
+
+
+def _made(making: _Export, tally: Tally, run: str, decided_by: Mapping[str, Any]) -> dict[str, Any]:
+    """All files of the run, and its receipt."""
+    is_datashop = making.request.action == "datashop"
+    figures, more = _datashop(making, tally) if is_datashop else _tables(making, tally)
+    more["lookup_problems"] = list(making.lookup.problems)
+    _put_lookup(making)
+    draft = receipts.receipt(run, decided_by, making.snapshot.version, tally, making.output.in_order(), more)
+    first = next((file for file in making.output.in_order() if file.what == CHUNK and file.name.endswith((".csv", ".txt"))), None)
+    head = making.output.head(first.name, page_of.PREVIEW_BYTES) if first else b""
+    name = (making.request.dataset_name or making.lookup.dataset_name or "") if is_datashop else ""
+    page_of.put(making.output, making.request, name or making.request.job_id, draft, figures, head, making.folder)
+    return receipts.receipt(run, decided_by, making.snapshot.version, tally, making.output.in_order(), more)
+
+
+def _tables(making: _Export, tally: Tally) -> tuple[page_of.Figures, dict[str, Any]]:
+    seen = tables_out.write(
+        making.request, making.seen, tally, making.names, making.output.users, making.lookup, making.output, making.folder, making.progress,
+        making.batch_rows,
+    )  # fmt: skip
+    figures = page_of.of_rows(seen, making.folder)
+    return figures, {"sections": [], "checks": {}, "notes": {}}
+
+
+def _datashop(making: _Export, tally: Tally) -> tuple[page_of.Figures, dict[str, Any]]:
+    opened = making.engine or pieces.connect
+    with opened(making.folder) as connection:
+        paths = pieces.by_kind(making.files, making.paths, making.folder)
+        plan = pieces.plan(connection, making.request, paths, making.names)
+        made = datashop.write(
+            making.request, paths, plan, making.lookup, making.names, tally, making.output, making.folder, connection, making.workers,
+            making.progress,
+        )  # fmt: skip
+        figures = page_of.of_transactions(connection, made.facts)
+    checks: dict[str, Any] = {}
+    for form, report in datashop.read_back(making.output.store, making.output.target, making.output.in_order()).items():
+        found = datashop.differences(made.expected, report)
+        checks[f"datashop_{form}_is_valid"] = {"passed": report.ok, "errors": report.errors, "warnings": report.warnings}
+        checks[f"datashop_{form}_equals_lake"] = {"passed": not found, "differences": found[:20]}
+    sections = [{"section_id": section, **counts._asdict()} for section, counts in made.expected.items()]
+    return figures, {"sections": sections, "checks": checks, "notes": dict(sorted(made.notes.items()))}
+
+
+def _put_lookup(making: _Export) -> None:
+    """The lookup as it was used, without users: what titles and choices the data set was made with."""
+    if making.lookup is EMPTY:
+        return
+    path = making.folder / "lookup.json"
+    path.write_bytes(receipts.encoded(making.lookup.public_document()))
+    making.output.put(path, path.name, 0, "lookup")
 
 
 def _finish(store: Store, target: str, made: Mapping[str, Any], started: datetime) -> None:
     """Removes what a killed run left and no file of this one replaced, then run.json, then the receipt: last in the folder."""
     mine = {target + file["name"] for file in made["files"]}
-    store.delete([entry.key for entry in store.list(target) if entry.key not in mine and not entry.key.endswith(".json")])
-    times = {"started": started.isoformat(), "finished": datetime.now(UTC).isoformat(), "polars": pl.__version__}
+    store.delete([entry.key for entry in store.list(target) if entry.key not in mine])
+    times = {
+        "started": started.isoformat(), "finished": datetime.now(UTC).isoformat(), "polars": pl.__version__, "duckdb": duckdb.__version__,
+    }  # fmt: skip
     store.put(f"{target}run.json", receipts.encoded(times))
     store.put(f"{target}receipt.json", receipts.encoded(made))
+
+
+def _published(store: Store, request: Request, run: str, target: str, made: dict[str, Any], *, reused: bool) -> ExportResult:
+    """Points manifest and page of the job at the run, if it passed its own checks."""
+    result = _result(run, target, made, reused=reused)
+    if result.ok:
+        receipts.publish(store, request, run, made)
+    return result
 
 
 def _held(request: Request, snapshot: Snapshot) -> list[date]:
@@ -189,23 +262,8 @@ def _known(request: Request, snapshot: Snapshot, seen: Survey, scratch: Path) ->
         raise UnknownSections(missing)
 
 
-def _names(request: Request, store: Store, key: PseudonymKey) -> tuple[Pseudonyms | RealNames, str | None]:
-    """How learners appear, and the SHA-256 of the lookup where one was read."""
-    if request.anonymize:
-        return key.scoped(request.scope), None
-    try:
-        body = store.get(f"contexts/{request.job_id}.json").body
-    except FileNotFoundError:
-        return RealNames(), None
-    users = msgspec.json.decode(body).get("users") or {}
-    return RealNames({str(user): entry["email"] for user, entry in users.items() if entry and entry.get("email")}), hashlib.sha256(
-        body
-    ).hexdigest()
-
-
 def _result(run: str, target: str, found: dict[str, Any], *, reused: bool) -> ExportResult:
     counts = {(count["section_id"], count["kind"]): count["rows"] for count in found["counts"]}
     excluded = {**found["excluded"], **{reason: n for reason, n in found["superseded"].items() if n}}
-    return ExportResult(
-        run, target, tuple(file["name"] for file in found["files"]), found["rows"]["exported"], counts, excluded, found, reused
-    )
+    chunks = tuple(file["name"] for file in found["files"] if file["what"] == "chunk")
+    return ExportResult(run, target, chunks, found["rows"]["exported"], counts, excluded, found, reused)

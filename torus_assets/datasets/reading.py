@@ -31,7 +31,7 @@ BATCH_ROWS = 100_000  # rows in memory at once: 0.4 GB at the peak, libraries in
 REREADS = 12  # times a file may be opened, on average, before dealing its rows into pieces on disk is cheaper
 BUCKETS_US = (3_600_000_000, 60_000_000, 1_000_000, 1)  # an hour; finer where a section has more than BATCH_ROWS in one
 REASONS = ("sub_type", "date", "project", "page", "ignored_student")
-DUPLICATE = "duplicates_across_days"
+DUPLICATE, SUPERSEDED = "duplicates_across_days", "superseded_evaluation"
 
 ORDER = ("section_id", "timestamp", "event_hash")
 KEYS = {"section_id": "_section", "timestamp": "_time", "event_hash": "_hash"}  # names that no column of a table has
@@ -87,6 +87,7 @@ class Tally:
     read: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
+    superseded: int = 0  # earlier evaluations of a part attempt, in DataShop data sets
     exported: Counter[tuple[int, str]] = field(default_factory=Counter)  # by section and kind
 
 
@@ -102,6 +103,21 @@ def survey(request: Request, files: Sequence[DayFile], paths: Sequence[Path], *,
             break
         width, seen = finer, _seen(request, paths, places, finer)
     return Survey(files, paths, seen.select("file", "section_id", "bucket", "rows"), width, parts)
+
+
+def users(request: Request, paths: Sequence[Path]) -> list[tuple[str | None, str]]:
+    """(home page, user id) of everyone with a row in the request's sections, those whose rows are left out included."""
+    if not paths:
+        return []
+    schema = {"section_id": pl.Int64(), "home_page": pl.String(), "user_id": pl.String()}
+    found = (
+        pl.scan_parquet(list(paths), extra_columns="ignore", schema=schema)
+        .filter(pl.col("section_id").is_in(request.section_ids))
+        .select("home_page", "user_id")
+        .unique()
+        .collect(engine="streaming")
+    )
+    return sorted(found.iter_rows(), key=lambda user: (user[0] or "", user[1]))
 
 
 def _seen(request: Request, paths: Sequence[Path], places: pl.DataFrame, width: int) -> pl.DataFrame:

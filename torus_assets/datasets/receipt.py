@@ -2,9 +2,10 @@
 
 Layout below `TORUS_DATASETS_URL` (DESIGN.md 8)::
 
-    {job_id}/runs/{run}/chunk_0.csv …   the files
+    {job_id}/runs/{run}/chunk_0.csv …   the files; beside them rollups, the lookup without users, and the page index.html
     {job_id}/runs/{run}/run.json        clock times and versions of libraries
     {job_id}/runs/{run}/receipt.json    last in its folder: there, and the folder is complete
+    {job_id}/index.html                 leads to the page of the newest run
     {job_id}/manifest.json              what Torus reads; replaced last of all
 
 The receipt has no clock time, no student and no secret: the same request over the same data gives the same receipt.
@@ -13,28 +14,20 @@ The receipt has no clock time, no student and no secret: the same request over t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from torus_assets.datasets.csv_tables import CSV_VERSION
+from torus_assets.datasets.datashop.rules import DATASHOP_VERSION
 from torus_assets.datasets.pseudonyms import PseudonymKey
-from torus_assets.datasets.reading import DUPLICATE, Part, Tally
+from torus_assets.datasets.reading import DUPLICATE, SUPERSEDED, Part, Tally
 from torus_assets.datasets.request import Request
 from torus_assets.xapi.tables import PARSER_VERSION
 
-RECEIPT_VERSION = 1
-
-
-class OutFile(NamedTuple):
-    """One file of the data set, named relative to the run's folder."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
+RECEIPT_VERSION = 2
 
 
 class Store(Protocol):
@@ -59,7 +52,7 @@ def code_version() -> str:
         package = version("torus-assets")
     except PackageNotFoundError:
         package = "unpackaged"
-    return f"torus-assets {package}, csv {CSV_VERSION}, parser {PARSER_VERSION}"
+    return f"torus-assets {package}, csv {CSV_VERSION}, datashop {DATASHOP_VERSION}, parser {PARSER_VERSION}"
 
 
 def shown_request(request: Request, key: PseudonymKey) -> dict[str, Any]:
@@ -86,10 +79,17 @@ def run_id(decided_by: Mapping[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(decided_by, order="sorted")).hexdigest()[:32]
 
 
-def receipt(run: str, decided_by: Mapping[str, Any], delta_version: int, tally: Tally, files: list[OutFile]) -> dict[str, Any]:
-    """The receipt. `rows.read = rows.exported + all excluded + duplicates`, or this raises: a loss must not look like success."""
+def receipt(
+    run: str, decided_by: Mapping[str, Any], delta_version: int, tally: Tally, files: Sequence[Any], more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The receipt. `rows.read = rows.exported + all excluded + superseded`, or this raises: a loss must not look like success.
+
+    Args:
+        files: `output.OutFile`s.
+        more: `checks`, `sections` and `notes` of the data set.
+    """
     exported = sum(tally.exported.values())
-    missing = tally.read - exported - sum(tally.excluded.values()) - tally.duplicates
+    missing = tally.read - exported - sum(tally.excluded.values()) - tally.duplicates - tally.superseded
     if missing:
         raise RuntimeError(f"{missing} of {tally.read} rows unaccounted for: the data set is not published")
     counts = [{"section_id": section, "kind": kind, "rows": rows} for (section, kind), rows in sorted(tally.exported.items())]
@@ -100,9 +100,10 @@ def receipt(run: str, decided_by: Mapping[str, Any], delta_version: int, tally: 
         "delta_version": delta_version,
         "rows": {"read": tally.read, "exported": exported},
         "excluded": dict(sorted(tally.excluded.items())),
-        "superseded": {DUPLICATE: tally.duplicates},
+        "superseded": {DUPLICATE: tally.duplicates} | ({SUPERSEDED: tally.superseded} if tally.superseded else {}),
         "counts": counts,
         "files": [file._asdict() for file in files],
+        **more,
     }
     return msgspec.json.decode(encoded(document))  # as it will be read again: lists, not tuples
 
@@ -133,8 +134,9 @@ def manifest(request: Request, run: str, receipt: Mapping[str, Any], store: Stor
     }
     return {
         "context": context,
-        "chunks": [f"runs/{run}/{file['name']}" for file in receipt["files"]],
+        "chunks": [f"runs/{run}/{file['name']}" for file in receipt["files"] if file["what"] == "chunk"],
         "receipt": f"runs/{run}/receipt.json",
+        "page": f"runs/{run}/index.html",
         "rows": receipt["rows"]["exported"],
     }
 
@@ -143,21 +145,39 @@ def complete(store: Store, folder: str) -> dict[str, Any] | None:
     """The receipt of a finished run whose files are all there with the right checksums; else None."""
     try:
         found = msgspec.json.decode(store.get(f"{folder}receipt.json").body)
-        whole = all(_sha256(store, folder + file["name"]) == file["sha256"] for file in found["files"])
+        whole = all(is_whole(store, folder, file) for file in found["files"])
     except (FileNotFoundError, msgspec.DecodeError, KeyError):
         return None
     return found if whole else None
 
 
+LEADS_ON = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Data set</title><meta http-equiv="refresh" content="0; url={page}"></head>
+<body><p>The newest run of this data set: <a href="{page}">its page</a>.</p></body></html>
+"""
+
+
 def publish(store: Store, request: Request, run: str, found: Mapping[str, Any]) -> None:
-    """Points the job's manifest at the run, unless it does already."""
-    key, body = f"{request.job_id}/manifest.json", encoded(manifest(request, run, found, store))
+    """Points the job's page, then its manifest, at the run, unless they do already."""
+    _replace(store, f"{request.job_id}/index.html", LEADS_ON.format(page=f"runs/{run}/index.html").encode())
+    _replace(store, f"{request.job_id}/manifest.json", encoded(manifest(request, run, found, store)))
+
+
+def _replace(store: Store, key: str, body: bytes) -> None:
     try:
         if store.get(key).body == body:
             return
     except FileNotFoundError:
         pass
     store.put(key, body)
+
+
+def is_whole(store: Store, folder: str, file: Mapping[str, Any]) -> bool:
+    """Whether a file of the receipt is there, with the checksum it had."""
+    try:
+        return _sha256(store, folder + file["name"]) == file["sha256"]
+    except FileNotFoundError:
+        return False
 
 
 def _sha256(store: Store, key: str) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+FIRST_ID = 60_000  # of resources; each course has its own thousands
+IDS = 5_000
 PAGES_PER_MODULE = 4
 MODULES_PER_UNIT = 3
 UNITS = 3
@@ -62,6 +64,7 @@ class Part:
     praise: tuple[str, ...]  # JSON of the feedback extension
     critique: tuple[str, ...]
     hints: tuple[str, ...]  # ids, in authored order
+    free_text: bool = False  # answered in words
 
 
 @dataclass(frozen=True)
@@ -97,18 +100,20 @@ class Course:
     projects: tuple[tuple[int, int], ...]  # (project id, publication id)
     skills: dict[int, str] = field(default_factory=dict)
     pages: list[Page] = field(default_factory=list)
-    containers: dict[int, tuple[str, list[int]]] = field(default_factory=dict)  # id: title, children
+    containers: dict[int, tuple[str, list[int]]] = field(default_factory=dict)  # id: title, children; the root first
 
 
 def course(seed: int, number: int) -> Course:
     """The course with this number: 36 pages, about 126 activities, 27 skills."""
     rng = Random(f"course {seed} {number}")
     title, units, skills = SUBJECTS[number % len(SUBJECTS)]
-    base = 60_000 + 5_000 * number
+    base = FIRST_ID + IDS * number
     made = Course(title, ((118 + number, 904 + number), (131 + number, 951 + number)))
-    ids = iter(range(base, base + 5_000))
+    ids = iter(range(base + 1, base + IDS))
+    made.containers[base] = (title, [])
     for unit in units[:UNITS]:
         unit_id = next(ids)
+        made.containers[base][1].append(unit_id)
         made.containers[unit_id] = (unit, [])
         for module in range(MODULES_PER_UNIT):
             module_id = next(ids)
@@ -151,22 +156,23 @@ def _activity(rng: Random, ids: Iterator[int], skills: list[int]) -> Activity:
     )[0]
     count = {"oli_multi_input": rng.choice((2, 3, 4, 5)), "oli_likert": 2}.get(slug, 1)
     choices = tuple(str(rng.randrange(10**9, 4 * 10**9)) for _ in range(4))
+    items = tuple(str(rng.randrange(10**9)) for _ in range(count)) if slug == "oli_likert" else ()
     activity_id = next(ids)
     return Activity(
         activity_id=activity_id,
         revision_id=150_000 + activity_id,
         slug=slug,
-        parts=tuple(_part(rng, slug, index, choices, skills) for index in range(count)),
+        parts=tuple(_part(rng, slug, index, choices, skills, items) for index in range(count)),
         choices=choices if slug not in ("oli_short_answer", "oli_adaptive") else (),
-        items=tuple(str(rng.randrange(10**9)) for _ in range(2)) if slug == "oli_likert" else (),
+        items=items,
     )
 
 
-def _part(rng: Random, slug: str, index: int, choices: tuple[str, ...], skills: list[int]) -> Part:
+def _part(rng: Random, slug: str, index: int, choices: tuple[str, ...], skills: list[int], items: tuple[str, ...]) -> Part:
     own = (rng.choice(skills),) if rng.random() < 0.85 else tuple(rng.sample(skills, 2))
     right, wrong = _responses(rng, slug, index, choices)
     return Part(
-        part_id=str(index + 1) if slug != "oli_adaptive" else "__default",
+        part_id=items[index] if items else str(index + 1) if slug != "oli_adaptive" else "__default",
         out_of=rng.choice((1.0, 1.0, 1.0, 2.0)) if slug != "oli_likert" else 0.0,
         skills=own,
         objectives=json_text(list(own)),
@@ -175,6 +181,7 @@ def _part(rng: Random, slug: str, index: int, choices: tuple[str, ...], skills: 
         praise=tuple(_feedback(rng, PRAISE) for _ in range(2)),
         critique=(*(_feedback(rng, text) for text in CRITIQUE), "null", '"Try again."'),
         hints=tuple(str(rng.randrange(10**6, 10**7)) for _ in range(3)) if slug != "oli_likert" else (),
+        free_text=_is_free_text(slug, index),
     )
 
 
@@ -185,10 +192,14 @@ def _responses(rng: Random, slug: str, index: int, choices: tuple[str, ...]) -> 
         return tuple(map(json_text, shapes[:2])), tuple(map(json_text, shapes))
     if slug == "oli_check_all_that_apply":
         return (_input(" ".join(choices[:2])),), (_input(choices[0]), _input(" ".join(choices[1:])), "null")
-    if slug == "oli_short_answer" or (slug == "oli_multi_input" and index % 2):
+    if _is_free_text(slug, index):
         texts = rng.sample(FREE_TEXT, 6)
         return tuple(map(_input, texts[:3])), (*map(_input, texts), _input(rng.randrange(100)), _input(None))
     return (_input(choices[index % 4]),), tuple(_input(choice) for i, choice in enumerate(choices) if i != index % 4)
+
+
+def _is_free_text(slug: str, index: int) -> bool:
+    return slug == "oli_short_answer" or (slug == "oli_multi_input" and index % 2 == 1)
 
 
 def _input(value: object) -> str:

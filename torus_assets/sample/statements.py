@@ -145,14 +145,7 @@ def video(scene: Scene, verb: str, result: str, length: str, section_id: int, se
     ).encode()
 
 
-def tutor_message(scene: Scene, activity: Activity, activity_guid: str, number: int, second: int, micros: int) -> bytes:
-    xml = (
-        f'<message><tool_message context_message_id="A{number}"><meta><user_id>x</user_id><session_id>s</session_id>'
-        f"<time>{scene.day} {CLOCK[second]}</time><time_zone>US/Eastern</time_zone></meta>"
-        f'<problem_name>balance-{activity.activity_id}</problem_name><semantic_event transaction_id="T{micros}" name="ATTEMPT"/>'
-        "<event_descriptor><selection>coef1</selection><action>UpdateTextField</action>"
-        f"<input>{micros % 9}</input></event_descriptor></tool_message></message>"
-    )
+def tutor_message(scene: Scene, activity: Activity, activity_guid: str, number: int, xml: str, second: int, micros: int) -> bytes:
     return (
         f'{scene.actor}{{"extensions":{{{_activity_extensions(activity, activity_guid, number)}'
         f"{scene.enrollment}{scene.page_extensions}{scene.project}{scene.section}}}}},"

@@ -31,6 +31,7 @@ class Student:
     """One person in one section, and how far she has come."""
 
     user_id: int
+    email: str
     enrollment_id: int
     ability: float  # log odds
     diligence: float  # weight of her share of the statements
@@ -74,6 +75,7 @@ def _student(seed: int, section: int, number: int) -> Student:
     person = Random(f"person {seed} {number}")
     return Student(
         user_id=41_000 + 7 * number,
+        email=f"student{number}@example.edu",
         enrollment_id=77_000 + 100_000 * section + number,
         ability=person.gauss(0.0, 0.7),
         diligence=person.uniform(0.4, 1.6),

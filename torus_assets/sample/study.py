@@ -8,12 +8,15 @@ from random import Random
 from typing import NamedTuple
 
 from torus_assets.sample import statements as st
-from torus_assets.sample.course import Activity, Course, Page, Part
+from torus_assets.sample.course import Activity, Course, Page, Part, json_text
 from torus_assets.sample.statements import Scene, Tried, guid
 from torus_assets.sample.students import Skill, Student
+from torus_assets.sample.tutor import STATEMENTS, Tutor
 
 DAY_STARTS, DAY_ENDS = 6 * 3600, 23 * 3600 + 50 * 60  # seconds of the day (UTC); uploads stay within the day
 SESSION_ACTIONS = 30
+TUTORED = 0.14 / STATEMENTS  # per activity
+SIGNED = ("ask {email} why", "{user_id}", "I am {email}, and the mass stays the same", "student {user_id}: the ions swap partners")
 
 
 class Action(NamedTuple):
@@ -101,10 +104,8 @@ class Day:
             scores, out_of = scores + score, out_of + activity.out_of
             if rng.random() < 0.65:
                 yield self.viewed(scene)
-            if rng.random() < 0.14:
-                second, micros = self.tick(), rng.randrange(10**6)
-                line = st.tutor_message(scene, activity, guid(rng), 1, second, micros)
-                yield Action(second, "tutor_message", str(micros), [("tutor_message", line)])
+            if rng.random() < TUTORED:
+                yield from self.tutored(scene, activity)
         if rng.random() < 0.04:
             second = self.tick()
             line = st.page_attempt(scene, scores, out_of, second)  # sent again to carry an experiment's reward
@@ -145,6 +146,23 @@ class Day:
         line = st.video(scene, verb, result, context, self.room.section_id, second, micros)
         return Action(second, "video", f"{scene.page_guid},{micros}", [("video", line)])
 
+    def tutored(self, scene: Scene, activity: Activity) -> Iterator[Action]:
+        """A problem in an embedded tutor, all of it within one attempt at the activity."""
+        rng, activity_guid, course = self.rng, guid(self.rng), self.room.course
+        tutor = Tutor(
+            problem=f"balance-{activity.activity_id % 1_000}",
+            view=scene.page_number,
+            levels=(("Unit", course.title), ("Section", scene.page.title)),
+            skills=(*(course.skills[key] for key in activity.parts[0].skills), "read a reaction")[: rng.choice((1, 2))],
+            email=self.student.email,
+            session=f"ctat_{guid(rng)}",
+            day=scene.day,
+            rng=rng,
+        )
+        for second, micros, xml in tutor.solved(self.tick):
+            line = st.tutor_message(scene, activity, activity_guid, 1, xml, second, micros)
+            yield Action(second, "tutor_message", str(micros), [("tutor_message", line)])
+
     def solved(self, scene: Scene, activity: Activity, page_total: tuple[float, float] | None) -> Generator[Action, None, float]:
         """Up to three attempts at an activity; the page is evaluated with its last one. Returns the last score."""
         rng, number = self.rng, 0
@@ -171,16 +189,26 @@ class Day:
         student.practised(part)
         hints = "[]"
         if not right and part.hints and not scene.page.graded and draw > 0.55:
-            asked = part.hints[: 1 + int(draw * 1000) % 3]
+            asked = part.hints[: 1 + int(draw * 1_000) % 3]
+            if int(draw * 8_117) % 25 == 0:
+                asked = (*asked, f"0{asked[0]}")  # of an older revision: no lookup knows it
             hints = '["' + '","'.join(asked) + '"]'
         answers, words = (part.right, part.praise) if right else (part.wrong, part.critique)
+        response = answers[int(draw * 7919) % len(answers)]
+        if part.free_text and int(draw * 3_571) % 40 == 0:
+            response = self.signed(draw)
         partial = not right and part.out_of > 1 and draw > 0.8
         return Tried(
             part=part,
             guid=guid(rng),
             score=part.out_of if right else 0.5 * part.out_of if partial else 0.0,
             hints=hints,
-            response=answers[int(draw * 7919) % len(answers)],
+            response=response,
             feedback=words[int(draw * 104_729) % len(words)],
             number=1 + (int(draw * 611) % 20 == 0),
         )
+
+    def signed(self, draw: float) -> str:
+        """An answer in words that says who wrote it, as JSON."""
+        text = SIGNED[int(draw * 7919) % len(SIGNED)].format(email=self.student.email, user_id=self.student.user_id)
+        return json_text({"files": [], "input": text})

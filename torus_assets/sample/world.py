@@ -22,6 +22,7 @@ from torus_assets.sample.lookup import JOB, lookup, requests
 from torus_assets.sample.options import SampleOptions
 from torus_assets.sample.outcomes import ROW, Line
 from torus_assets.sample.shard import Shard, bundles_of, courses_of, shards
+from torus_assets.sample.students import roster
 from torus_assets.sample.truth import Facts, Truth
 from torus_assets.sample.writer import Writer
 
@@ -135,7 +136,8 @@ def _write_odd_keys(options: SampleOptions) -> Facts:
 
 def _write_documents(options: SampleOptions, truth: dict[str, object]) -> None:
     courses = [course(options.seed, number) for number in range(courses_of(options))]
-    context = json.dumps(lookup(courses), ensure_ascii=False).encode()
+    students = [student for section in range(options.sections) for student in roster(options, section)]
+    context = json.dumps(lookup(courses, students), ensure_ascii=False).encode()
     asked = requests([options.section_id(index) for index in range(options.sections)])
     with Writer(options.out) as writer:
         for job in (JOB, *asked):

@@ -27,6 +27,7 @@ class Context(NamedTuple):
     problem: str
     tutor_flag: str  # tutor or test
     fields: tuple[tuple[str, str], ...]  # custom fields that hold for all its transactions
+    conditions: tuple[tuple[str, str], ...] = ()  # (name, type) of an experiment's conditions; embedded tutors send them
 
 
 class Skill(NamedTuple):

@@ -1,0 +1,165 @@
+"""Reads what a DataShop data set is made of: some students at a time, each student's sessions in order, each row accounted for.
+
+`plan` counts rows by section and student, and cuts the order (section, student) into pieces of about `PIECE_ROWS` rows; `Reader` reads one
+piece after the other. The SQL is in `sql/datashop_*.sql`, its rules with it. Memory grows with a piece and with the number of students, not with
+the data set. A student's rows in a section stay in one piece, however many.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from torus_assets.datasets.pseudonyms import Names
+from torus_assets.datasets.request import Request
+from torus_assets.xapi.tables import BY_KIND
+
+PIECE_ROWS = 20_000  # a worker takes 0.3 GB at the peak; twice as many rows cost a tenth less CPU and 0.1 GB more
+MEMORY = "200MB"  # of DuckDB, which spills beyond it
+SQL = Path(__file__).parents[1] / "sql"
+KINDS = {"attempts": "part_attempt", "tutors": "tutor_message", "views": "page_viewed"}
+
+Paths = Mapping[str, Sequence[Path]]  # by the names of KINDS; at least one file each
+
+
+class Person(NamedTuple):
+    """A student in a section."""
+
+    section_id: int
+    home_page: str | None
+    user_id: str
+    rows: int  # part attempts and tutor messages before anything is left out
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive students of the data set's order; `place` of the first is `first`."""
+
+    number: int
+    first: int
+    people: tuple[Person, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is in the sections, in order of section and shown name."""
+
+    pieces: tuple[Piece, ...]
+    users: frozenset[tuple[str | None, str]]  # everyone with an event that a DataShop data set reads, page views included
+    shared_sessions: frozenset[str]  # session ids that several users have
+
+
+def by_kind(files: Sequence[Any], paths: Sequence[Path], scratch: Path) -> dict[str, list[Path]]:
+    """The files of each kind; an empty file stands for a kind without any."""
+    found: dict[str, list[Path]] = {}
+    for name, kind in KINDS.items():
+        found[name] = [path for file, path in zip(files, paths, strict=True) if file.kind == kind]
+        if not found[name]:
+            empty = scratch / f"no-{name}.parquet"
+            pq.write_table(BY_KIND[kind].schema.empty_table(), empty)
+            found[name] = [empty]
+    return found
+
+
+def connect(scratch: Path, threads: int = 1) -> duckdb.DuckDBPyConnection:
+    """An engine of our own in memory, which spills into `scratch`."""
+    return duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": MEMORY,
+            "temp_directory": str(scratch / "duckdb"),
+            "autoinstall_known_extensions": False,
+        }
+    )
+
+
+def plan(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, names: Names) -> Plan:
+    """Who there is, and the pieces."""
+    counted = connection.execute(
+        _sql("people"),
+        {"sections": list(request.section_ids), **{name: _texts(paths[name]) for name in KINDS}},
+    ).fetchall()
+    shared = connection.execute(
+        _sql("shared_sessions"), {"sections": list(request.section_ids), "attempts": _texts(paths["attempts"])}
+    ).fetchall()
+    people = [Person(*row[:4]) for row in counted if row[3]]
+    people.sort(
+        key=lambda person: (person.section_id, names.learner(person.home_page, person.user_id), person.home_page or "", person.user_id)
+    )
+    users = frozenset((row[1], row[2]) for row in counted)
+    return Plan(tuple(_pieces(people)), users, frozenset(session for (session,) in shared))
+
+
+def _pieces(people: Sequence[Person]) -> Iterator[Piece]:
+    taken: list[Person] = []
+    first = number = rows = 0
+    for person in people:
+        if taken and rows + person.rows > PIECE_ROWS:
+            yield Piece(number, first, tuple(taken))
+            first, number, rows, taken = first + len(taken), number + 1, 0, []
+        taken.append(person)
+        rows += person.rows
+    if taken:
+        yield Piece(number, first, tuple(taken))
+
+
+@dataclass
+class Reader:
+    """Reads pieces through one connection."""
+
+    connection: duckdb.DuckDBPyConnection
+    request: Request
+    paths: Paths
+
+    def read(self, piece: Piece, fates: Counter[tuple[str, str]]) -> pl.DataFrame:
+        """The rows of the piece that are exported, in order, with `line` (place in that order) and `place_of_student`.
+
+        `fates` gets what became of each row, by kind and fate.
+        """
+        asked, run = self.request, self.connection.execute
+        self.connection.register("wanted", _wanted(piece))
+        bounds = {"first_section": piece.people[0].section_id, "last_section": piece.people[-1].section_id}
+        run(_sql("placed"), {**bounds, "attempts": _texts(self.paths["attempts"]), "tutors": _texts(self.paths["tutors"])})
+        run(
+            _sql("piece"),
+            {
+                "date_from": asked.date_from,
+                "date_to": asked.date_to,
+                "project_id": asked.project_id,
+                "page_ids": list(asked.page_ids) if asked.page_ids is not None else None,
+                "ignored": list(asked.ignored_student_ids),
+            },
+        )
+        for kind, fate, rows in run("SELECT kind, fate, count(*) FROM piece GROUP BY ALL").fetchall():
+            fates[kind, fate] += rows
+        rows = self.connection.sql(_sql("rows"), params={**bounds, "views": _texts(self.paths["views"])}).pl()
+        self.connection.unregister("wanted")
+        return rows.rename({"place": "place_of_student"}).with_row_index("line").with_columns(pl.col("line").cast(pl.Int64))
+
+
+def _sql(name: str) -> str:
+    return (SQL / f"datashop_{name}.sql").read_text()
+
+
+def _wanted(piece: Piece) -> pa.Table:
+    sections, homes, users, _ = zip(*piece.people, strict=True)
+    return pa.table(
+        {
+            "section_id": pa.array(sections, pa.int64()),
+            "home_page": pa.array(homes, pa.string()),
+            "user_id": pa.array(users, pa.string()),
+            "place": pa.array(range(piece.first, piece.first + len(piece.people)), pa.int64()),
+        }
+    )
+
+
+def _texts(paths: Sequence[Path]) -> list[str]:
+    return [str(path) for path in paths]

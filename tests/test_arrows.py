@@ -16,7 +16,7 @@ MODULES = [
     *(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for package in PACKAGES
-        for path in sorted((ROOT / "torus_assets" / package).glob("*.py"))
+        for path in sorted((ROOT / "torus_assets" / package).rglob("*.py"))
         if path.stem not in OF_DAGSTER | {"__init__", "__main__"}
     ),
 ]
@@ -66,7 +66,7 @@ def test_only_settings_reads_the_environment():
     readers = {
         path.name
         for package in PACKAGES
-        for path in (ROOT / "torus_assets" / package).glob("*.py")
+        for path in (ROOT / "torus_assets" / package).rglob("*.py")
         if "environ[" in (text := path.read_text()) or "os.environ" in text or "getenv(" in text
     }
     assert readers == set()

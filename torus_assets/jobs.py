@@ -27,10 +27,10 @@ DATASET = dg.define_asset_job(
     partitions_def=DATASET_JOBS,
     description="A researcher's request into CSV or Parquet with a receipt.",
 )
-DATASET_DATASHOP = dg.define_asset_job(
-    "dataset_datashop",
+DATASHOP_DATASET = dg.define_asset_job(
+    "datashop",
     selection=dg.AssetSelection.assets(LOOKUP, DATASHOP),
     partitions_def=DATASET_JOBS,
     description="A researcher's request into files for DataShop with a receipt.",
 )
-JOBS = [INGEST, WAREHOUSE_LOAD, DATASET, DATASET_DATASHOP]
+JOBS = [INGEST, WAREHOUSE_LOAD, DATASET, DATASHOP_DATASET]

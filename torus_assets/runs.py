@@ -57,7 +57,7 @@ def run_dataset(request: Request, **resources: Any) -> RunOutcome:
     """Runs the data set job for a request, whose partition is added when it is new."""
     with instance() as opened:
         opened.add_dynamic_partitions(str(partitions.DATASET_JOBS.name), [request.job_id])
-    job = "dataset_datashop" if request.action == "datashop" else "dataset"
+    job = "datashop" if request.action == "datashop" else "dataset"
     return _run(job, {"torus/request": run_key(request)}, request.job_id, None, resources)
 
 

@@ -19,7 +19,7 @@ KEYS = {
     *(f"xapi/{name}" for name in ("bundle_index", "part_attempts", "activity_attempts", "page_attempts", "page_views", "video_events")),
     *(f"xapi/{name}" for name in ("tutor_messages", "experiment_assignments", "other_statements", "quarantine", "bundles")),
     "warehouse/raw_events",
-    "datasets/csv",
+    *(f"datasets/{name}" for name in ("lookup", "csv", "datashop")),
 }  # DESIGN 3, as far as it is built
 
 LOAD = """
@@ -93,6 +93,9 @@ def test_every_check_says_what_is_true_and_stops_what_comes_after():
         "clickhouse_equals_lake",
         "count_is_right",
         "receipt_is_true",
+        "nobody_is_named",
+        "datashop_takes_it",
+        "files_equal_lake",
     }
     assert all(spec.blocking and spec.description for spec in checks)
 

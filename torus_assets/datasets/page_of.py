@@ -134,7 +134,8 @@ def _preview(first: str | None, head: bytes, request: Request) -> model.Preview 
     text = head.decode(errors="ignore")
     if first.endswith(".txt"):
         heading, *lines = [line.split("\t") for line in text.split("\n")]
-        rows = [dict(zip(heading, cells, strict=False)) for cells in lines[:PREVIEW_ROWS] if len(cells) == len(heading)]
+        whole = [cells for cells in lines[:PREVIEW_ROWS] if len(cells) == len(heading)]
+        rows = [dict(zip(reversed(heading), reversed(cells), strict=True)) for cells in whole]  # of repeated columns the first
         columns = [name for name in DATASHOP_PREVIEW if name in heading]
         return model.Preview(first, tuple(columns), tuple(tuple(row[name].replace("\\\\", "\\") for name in columns) for row in rows))
     found = list(csv.DictReader(io.StringIO(text, newline="")))[:PREVIEW_ROWS]

@@ -126,7 +126,7 @@ def _changes(then: dict[Any, Any], now: dict[Any, Any]) -> Iterator[str]:
     for day, kind in sorted(then.keys() | now.keys()):
         before, after = then.get((day, kind)), now.get((day, kind))
         if before is None:
-            yield f"since then: {day} {kind} has come, {after.rows:,} rows"
+            yield f"since then: {day} {kind} has come, {now[day, kind].rows:,} rows"
         elif after is None:
             yield f"since then: {day} {kind} has gone, {before['rows']:,} rows; erased learners, or a rebuild that dropped vanished objects"
         elif before["digest"] != after.digest:

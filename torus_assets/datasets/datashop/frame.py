@@ -75,11 +75,11 @@ class Shelf(Generic[T]):
 class Shelves:
     """What the rows of a piece name by number."""
 
-    places: Shelf[Place] = field(default_factory=Shelf)
-    steps: Shelf[Step] = field(default_factory=Shelf)
-    sessions: Shelf[Session] = field(default_factory=Shelf)
-    skills: Shelf[tuple[Skill, ...]] = field(default_factory=Shelf)
-    extras: Shelf[Fields] = field(default_factory=Shelf)  # custom fields of embedded tutors
+    places: Shelf[Place] = field(default_factory=Shelf[Place])
+    steps: Shelf[Step] = field(default_factory=Shelf[Step])
+    sessions: Shelf[Session] = field(default_factory=Shelf[Session])
+    skills: Shelf[tuple[Skill, ...]] = field(default_factory=Shelf[tuple[Skill, ...]])
+    extras: Shelf[Fields] = field(default_factory=Shelf[Fields])  # custom fields of embedded tutors
 
 
 # Custom fields of transactions that are columns of their own: name -> type. In this order in both forms.

@@ -165,7 +165,7 @@ class Mapper:
     def hints(self, problem: int, hint_ids: str) -> tuple[list[dict[str, Any]], int]:
         """The hints asked for, in order, and how many the lookup does not know."""
         part = self.problems[problem].part
-        known = part.hints if part is not None else {}
+        known, total = (part.hints, part.total_hints) if part is not None else ({}, 0)
         found: list[dict[str, Any]] = []
         unknown = 0
         for hint_id in map(str, msgspec.json.decode(hint_ids)):
@@ -174,7 +174,7 @@ class Mapper:
             advice = self.answers.advice(hint.text) if hint is not None else Clean("")
             found.append({
                 "hint_id": clean(hint_id, rules.HINT_ID).text or None, "help_level": hint.number if hint is not None else None,
-                "total_hints": part.total_hints if hint is not None else None, "advice": advice.text or None, "changed": self._changed(advice),
+                "total_hints": total if hint is not None else None, "advice": advice.text or None, "changed": self._changed(advice),
             })  # fmt: skip
         return found, unknown
 

@@ -30,7 +30,8 @@ FIRST_DAY = date(2026, 1, 5)
 PAGES, ACTIVITIES_A_PAGE = 60, 5
 SESSIONS, ATTEMPTS_A_SESSION = 10, 20  # of a student
 TYPES = ("oli_multiple_choice", "oli_check_all_that_apply", "oli_short_answer", "oli_multi_input")
-PROJECT, PUBLICATION, FIRST_SECTION = 118, 904, 3000
+PROJECT, PUBLICATION = 118, 904
+SECTIONS = (3000, 3001, 3002, 3003)
 HOST = "torus.example.edu"
 
 Tables = dict[tuple[date, str], pl.DataFrame]  # rows by day and kind
@@ -79,7 +80,9 @@ def _rich(text: str) -> list[dict[str, Any]]:
     return [{"type": "p", "children": [{"text": text}]}]
 
 
-def tables(attempts: int, *, sections: int = 4, days: int = 4, unique_feedback: bool = False, students: int | None = None) -> Tables:
+def tables(
+    attempts: int, *, sections: int = len(SECTIONS), days: int = 4, unique_feedback: bool = False, students: int | None = None
+) -> Tables:
     """About so many part attempts (never fewer, a session more at most), and the page views that belong to them."""
     chance = random.Random(1)
     lines: dict[tuple[date, int], list[bytes]] = defaultdict(list)
@@ -87,7 +90,7 @@ def tables(attempts: int, *, sections: int = 4, days: int = 4, unique_feedback: 
     made = number = 0
     while made < attempts:
         student, session = number % students, number // students
-        section, day = FIRST_SECTION + student % sections, FIRST_DAY + timedelta(days=(session + student) % days)
+        section, day = SECTIONS[0] + student % sections, FIRST_DAY + timedelta(days=(session + student) % days)
         start = datetime(day.year, day.month, day.day, 1 + session // days % 22, tzinfo=UTC) + timedelta(seconds=chance.randrange(1200))
         found = [*_session(chance, section, 40_000 + student, start, ATTEMPTS_A_SESSION, unique_feedback)]
         lines[day, section] += [line for line, _ in found]

@@ -114,7 +114,9 @@ def _context(context_id: str, row: Row, user: str, day: str, lookup: dict[str, A
     return message
 
 
-def _message(tag: str, context_id: str, row: Row, user: str, day: str, activity: dict[str, Any], transaction: str, name: str, text: str) -> Element:
+def _message(
+    tag: str, context_id: str, row: Row, user: str, day: str, activity: dict[str, Any], transaction: str, name: str, text: str
+) -> Element:
     message = Element(tag, {"context_message_id": context_id})
     _meta(message, row, user, day)
     SubElement(message, "problem_name").text = _problem(row)

@@ -144,3 +144,11 @@ def video(
     if length is not None:
         made["context"]["extensions"][VIDEO + "length"] = length
     return made
+
+
+def tutor(xml: str, user: Any = 41207, at: str = NOON, section: int = 3021, page: int = 60480, **changes: Any) -> dict[str, Any]:
+    """One log message of an embedded tutor; its session is never named."""
+    scope = _scope(
+        section, page, changes, activity_id=60512, activity_revision_id=210775, activity_attempt_guid="tutored-guid", activity_attempt_number=1
+    )  # fmt: skip
+    return _statement(user, OLI + "tutor_message", "http://activitystrea.ms/schema/1.0/create", at, scope, {"message": xml})

@@ -205,7 +205,7 @@ def _datashop(making: _Export, tally: Tally) -> tuple[page_of.Figures, dict[str,
         )  # fmt: skip
         figures = page_of.of_transactions(connection, made.facts)
     checks: dict[str, Any] = {}
-    for form, report in datashop.read_back(making.output.store, making.output.target, making.output.in_order()).items():
+    for form, report in datashop.read_back(making.output.store, making.output.target, making.output.in_order(), making.workers).items():
         found = datashop.differences(made.expected, report)
         checks[f"datashop_{form}_is_valid"] = {"passed": report.ok, "errors": report.errors, "warnings": report.warnings}
         checks[f"datashop_{form}_equals_lake"] = {"passed": not found, "differences": found[:20]}

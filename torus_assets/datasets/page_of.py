@@ -118,13 +118,14 @@ TABLES = (CHUNK, model.STUDENT_STEP, model.LEARNING_CURVE)
 
 def _asked(request: Request) -> tuple[tuple[str, str], ...]:
     """What was asked, fit for everybody: students that are left out as a count."""
+    beside = {*SECRET, *(("dialect", "chunk_rows") if request.action == "datashop" else ())}
     shown = [
-        (key.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+        (key.replace("_", " ").capitalize(), ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
         for key, value in request.document().items()
-        if key not in SECRET and value not in (None, [], (), "", False)
+        if key not in beside and value not in (None, [], (), "", False)
     ]
     if request.ignored_student_ids:
-        shown.append(("ignored students", f"{len(request.ignored_student_ids)}"))
+        shown.append(("Ignored students", f"{len(request.ignored_student_ids)}"))
     return tuple(shown)
 
 

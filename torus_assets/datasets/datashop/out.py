@@ -12,10 +12,11 @@ from typing import Any, BinaryIO
 
 import duckdb
 
+from torus_assets.clients.object_store import open_store
 from torus_assets.datasets import rollup
 from torus_assets.datasets.datashop import pieces as reading
 from torus_assets.datasets.datashop.pieces import Plan
-from torus_assets.datasets.datashop.produce import PieceDone, Work, pieces_done
+from torus_assets.datasets.datashop.produce import PieceDone, Work, pieces_done, processes
 from torus_assets.datasets.datashop.scope import Scope, SectionCounts, scope
 from torus_assets.datasets.datashop.verify import Report, verify
 from torus_assets.datasets.lookup import Lookup
@@ -85,14 +86,20 @@ def _count(done: PieceDone, tally: Tally) -> None:
 # Proof ----------------------------------------------------------------------------------------------------------------
 
 
-def read_back(store: Store, target: str, files: Sequence[OutFile]) -> dict[str, Report]:
-    """What the verifier says of the finished files, by form."""
-    found: dict[str, Report] = {}
-    for suffix in (".xml", ".txt"):
-        of_form = [file for file in files if file.what == CHUNK and file.name.endswith(suffix)]
-        if of_form:
-            found[suffix.removeprefix(".")] = verify([(file.name, _opener(store, target + file.name)) for file in of_form])
-    return found
+def read_back(store: Store, target: str, files: Sequence[OutFile], workers: int = 1) -> dict[str, Report]:
+    """What the verifier says of the finished files, by form; forms are read at the same time where there are workers."""
+    named = {suffix: [file.name for file in files if file.what == CHUNK and file.name.endswith(f".{suffix}")] for suffix in ("xml", "txt")}
+    forms = {suffix: names for suffix, names in named.items() if names}
+    if workers == 1 or len(forms) == 1:
+        return {suffix: verify([(name, _opener(store, target + name)) for name in names]) for suffix, names in forms.items()}
+    with processes(len(forms)) as pool:
+        reports = pool.map(_verified, [store.url] * len(forms), [target] * len(forms), forms.values())
+        return dict(zip(forms, reports, strict=True))
+
+
+def _verified(url: str, target: str, names: Sequence[str]) -> Report:
+    store = open_store(url)
+    return verify([(name, _opener(store, target + name)) for name in names])
 
 
 def differences(expected: dict[int, SectionCounts], report: Report) -> list[str]:

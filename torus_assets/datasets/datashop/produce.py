@@ -97,10 +97,13 @@ def pieces_done(work: Work, pieces: Sequence[Piece], workers: int) -> Iterator[P
         with closing(Maker(work)) as maker:
             yield from map(maker.make, pieces)
         return
-    # Spawned, not forked: engines and stores have threads.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(pieces)), mp_context=context, initializer=_begin, initargs=(work,)) as pool:
+    with processes(min(workers, len(pieces)), work) as pool:
         yield from pool.map(_make, pieces)
+
+
+def processes(workers: int, work: Work | None = None) -> ProcessPoolExecutor:
+    """Processes that end with this one, however it ends. Spawned, not forked: engines and stores have threads."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(work,))
 
 
 class Maker:
@@ -206,11 +209,12 @@ def _bytes(texts: pl.Series) -> memoryview:
 _maker: Maker | None = None  # of a worker process
 
 
-def _begin(work: Work) -> None:
+def _begin(work: Work | None) -> None:
     global _maker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _maker = Maker(work)
-    multiprocessing.util.Finalize(None, _end, exitpriority=1)
+    if work is not None:
+        _maker = Maker(work)
+        multiprocessing.util.Finalize(None, _end, exitpriority=1)
 
 
 def _end() -> None:

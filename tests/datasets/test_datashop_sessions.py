@@ -24,7 +24,7 @@ def test_two_students_at_the_same_problems_have_their_own_contexts_and_sessions(
     """Interleaved, in one browser: the session id is the same for both."""
     lake.add("2026-01-03", [
         attempt(f"{user}-{part_id}", user, f"12:0{number}:00", part_id=str(part_id), session_id="one browser")
-        for number, (user, part_id) in enumerate([(4001, 1), (4002, 1), (4001, 2), (4002, 2), (4001, 1), (4002, 1)][:4])
+        for number, (user, part_id) in enumerate([(4001, 1), (4002, 1), (4001, 2), (4002, 2)])
     ])  # fmt: skip
     for named in (True, False):
         made = exported(make, named=named)

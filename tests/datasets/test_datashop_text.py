@@ -18,7 +18,7 @@ def test_what_xml_forbids_becomes_a_stand_in_and_is_counted(odd):
     assert clean(f"a{odd}b{odd}", 100) == (f"a\ufffdb\ufffd", {FORBIDDEN: 2})
 
 
-@pytest.mark.parametrize("text", ["&#0;", "&#60;b&#62;", "&amp;lt;", "<b>", "]]>", "\\N", "\x7f\x85"])
+@pytest.mark.parametrize("text", ["&#0;", "&#60;b&#62;", "&amp;lt;", "<b>", "]]>", "\\N", "a\x7f\x85b\u2028c"])
 def test_what_a_learner_typed_stays_as_it_was_typed(text):
     assert clean(text, 100) == (text, None)
 

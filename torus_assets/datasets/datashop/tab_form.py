@@ -1,7 +1,7 @@
 """Transactions as DataShop's tab-delimited table (spec/datashop.md 7): a row each, the same values as in the XML.
 
 What the XML says by nesting stands in columns here, so all files of a data set have one heading, which `Shape` fixes beforehand. The one
-difference in content: `Input` holds 255 bytes here.
+difference in content: `Input` holds 255 bytes here. `Attempt At Step` is for people: DataShop counts attempts itself.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ class TabForm:
         """The row of each transaction, with its line end."""
         places, tutored = shelves.places, pl.col("tutor_type").is_not_null()
         own = [_cell(name) if dtype == pl.String else pl.col(name).cast(pl.String).fill_null("") for name, dtype in OWN_FIELDS.items()]
+        attempt = tutored.cast(pl.Int64).cum_sum().over("context", "step")  # a context is one view of one problem
         cells = [
             _cell("id"), shelves.sessions.column(rows["session"], _who), "time", pl.lit(rules.TIME_ZONE), _cell("student_type"), _cell("student_subtype"),
             _cell("tutor_type"), _cell("tutor_subtype"), places.column(rows["place"], self._levels), pl.col("view").cast(pl.String), "context_time",
-            pl.when(tutored).then(shelves.steps.column(rows["step"], lambda step: cell(step.name, rules.STEP))).otherwise(pl.lit("")), _cell("outcome"),
+            pl.when(tutored).then(shelves.steps.column(rows["step"], lambda step: cell(step.name, rules.STEP))).otherwise(pl.lit("")),
+            pl.when(tutored).then(attempt).cast(pl.String).fill_null(""), _cell("outcome"),
             shelves.steps.column(rows["step"], lambda step: f"{cell(step.selection, rules.SELECTION)}{TAB}{cell(step.action, rules.ACTION)}"),
             _cut_input(rows["input"]), _cell("advice"), pl.when(pl.col("advice").is_not_null()).then(_cell("classification")).otherwise(pl.lit("")),
             pl.col("help_level").cast(pl.String).fill_null(""), pl.col("total_hints").cast(pl.String).fill_null(""),
@@ -95,8 +97,7 @@ class TabForm:
 def headings(shape: Shape) -> list[str]:
     """The heading row."""
     found = [*rules.TAB_HEAD[2:], *(rules.TAB_LEVEL.format(type_) for type_ in shape.level_types)]
-    found += [name for name in rules.TAB_PROBLEM if name != "Attempt At Step"]  # DataShop counts attempts itself
-    found += [*rules.TAB_FEEDBACK, *["Condition Name", "Condition Type"] * shape.conditions]
+    found += [*rules.TAB_PROBLEM, *rules.TAB_FEEDBACK, *["Condition Name", "Condition Type"] * shape.conditions]
     for model, columns, categories in shape.models:
         found += [rules.TAB_KC.format(model), *([rules.TAB_KC_CATEGORY.format(model)] if categories else [])] * columns
     return [*found, "Class", *(rules.TAB_FIELD.format(name) for name in (*FIELDS, *shape.extras))]

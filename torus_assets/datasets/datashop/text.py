@@ -14,6 +14,7 @@ from typing import NamedTuple
 from torus_assets.datasets.datashop import rules
 
 FORBIDDEN, ASTRAL, CUT = "control_characters_replaced", "astral_characters_replaced", "texts_cut"
+DATABASE_WORDS = frozenset(["select", "insert", "update", "delete", "drop", "alter", "create", "table", "where", "from", "union"])
 _ODD = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff\U00010000-\U0010ffff]")
 
 
@@ -54,5 +55,7 @@ def level_name(title: str) -> Clean:
 
 
 def heading_name(name: str, limit: int) -> str:
-    """A name as it may stand in a column heading (of a KC model or a custom field): letters, digits, blank, dash, underscore."""
-    return re.sub(r"[^A-Za-z0-9 _-]+", "_", name).strip()[:limit].strip() or "unnamed"
+    """A name as it may stand in a column heading (of a KC model or a custom field): letters, digits, blank, dash, underscore, and no
+    word of the database, which DataShop refuses."""
+    shown = re.sub(r"[^A-Za-z0-9 _-]+", "_", name).strip()[:limit].strip() or "unnamed"
+    return f"{shown}_" if shown.lower() in DATABASE_WORDS else shown

@@ -7,24 +7,31 @@ import logging
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
+import psycopg
 import pytest
 
 from resources.lake import LakeResource
 from resources.postgres import PostgresResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
+from tests.datasets.postgres_server import PASSWORD_IN_URL, READER, binaries, postgres
+from tests.datasets.test_lookup_database import NEW, PAGE, SCHEMA, Torus
 from tests.factories import EXAMPLES, Place, bundle_key, changed, line
 from torus_assets import runs, settings
 from torus_assets.clients.object_store import ObjectStore, open_store
 from torus_assets.datasets.assets import dataset_csv, dataset_datashop, dataset_lookup
 from torus_assets.datasets.catalog import submit
+from torus_assets.datasets.datashop import attempts
 from torus_assets.datasets.request import parse_request
 
 LOOKUP = {
     "dataset_name": "graph-test",
     "skill_titles": {"59012": "Balance equations"},
     "hierarchy": {"60480": {"title": "Page one", "graded": False, "children": None}},
-    "activities": {"60511": {"type": "oli_multiple_choice", "choices": [{"id": "2887301124", "content": [{"text": "Water"}]}], "parts": []}},
+    "activities": {
+        "60511": {"type": "oli_multiple_choice", "choices": [{"id": "2887301124", "content": [{"text": "Water"}]}], "parts": []}
+    },
     "users": {"41207": {"email": "learner@example.edu"}},
 }
 
@@ -107,12 +114,46 @@ def test_without_a_lookup_content_appears_under_its_ids_and_the_run_says_so(home
     assert b"<name>Page 60480</name>" in body
 
 
+@pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here: neither on PATH nor in /usr/lib/postgresql")
+def test_without_a_lookup_it_is_asked_from_the_database_once_and_kept(home, monkeypatch):
+    request = asked(home, "datashop")
+    datasets(home).delete(["contexts/job.json"])
+    with postgres() as server:
+        server.execute("CREATE DATABASE torus")
+        with psycopg.connect(server.url(database="torus")) as session:
+            session.execute(SCHEMA)
+            torus = Torus(session)
+            torus.fill()
+            torus.publish(NEW, 60480, PAGE, "The page in the database")
+        monkeypatch.setenv("TORUS_DATABASE_URL", server.url(READER, PASSWORD_IN_URL, "torus"))
+        outcome = runs.run_dataset(request)
+    assert outcome.errors == []
+    [lookup] = outcome.of("datasets/lookup").values()
+    assert (lookup["source"], lookup["users"]) == ("Torus' database", 2)
+    [found] = outcome.of("datasets/datashop").values()
+    store = datasets(home)
+    assert b"<name>The page in the database</name>" in store.get(f"job/runs/{found['run']}/chunk_0.xml").body
+    assert b"example.org" not in store.get(f"job/runs/{found['run']}/lookup.json").body
+    again = runs.run_dataset(request)  # the database is gone: what was asked then is the lookup of this job
+    assert [one["reused"] for one in again.of("datasets/datashop").values()] == [True]
+
+
+@pytest.mark.parametrize("url", ["postgresql://torus:secret-word@127.0.0.1:1/torus"])
+def test_a_database_that_does_not_answer_fails_the_run_without_its_password(home, monkeypatch, url):
+    request = asked(home, "datashop")
+    datasets(home).delete(["contexts/job.json"])
+    monkeypatch.setenv("TORUS_DATABASE_URL", url)
+    outcome = runs.run_dataset(request)
+    assert not outcome.success
+    assert "127.0.0.1" in outcome.errors[0]
+    kept = b"".join(path.read_bytes() for path in (home / "dagster").rglob("*") if path.is_file())
+    assert b"secret-word" not in kept + "".join(outcome.errors).encode()
+
+
 def test_files_that_do_not_equal_the_lake_fail_the_check_and_are_not_published(home, monkeypatch):
     """The mapping loses its hints here: what is written is well-formed, and only the count tells."""
     request = asked(home, "datashop")
-    from torus_assets.datasets.datashop import attempts
-
-    lost = attempts.frame({}, __import__("polars").DataFrame())
+    lost = attempts.frame({}, pl.DataFrame())
     monkeypatch.setattr(attempts, "_hints", lambda rows, mapper: lost)
     outcome = runs.run_dataset(request)
     assert outcome.failed_checks == ["datasets/datashop:files_equal_lake"]
@@ -120,7 +161,10 @@ def test_files_that_do_not_equal_the_lake_fail_the_check_and_are_not_published(h
     assert store.head("job/manifest.json") is None
     [run] = {entry.key.split("/")[2] for entry in store.list("job/runs/")}
     evidence = json.loads(store.get(f"job/runs/{run}/receipt.json").body)["checks"]["datashop_xml_equals_lake"]
-    assert evidence["differences"] == ["Section 3021: 3 transactions in the files, 5 in the lake", "Section 3021: 0 hints in the files, 2 in the lake"]
+    assert evidence["differences"] == [
+        "Section 3021: 3 transactions in the files, 5 in the lake",
+        "Section 3021: 0 hints in the files, 2 in the lake",
+    ]
 
 
 def test_nothing_of_a_learner_reaches_logs_or_dagsters_storage(home, caplog):

@@ -68,8 +68,9 @@ def messages(xml: str) -> list[TutorMessage]:
 
 def _legal(reference: re.Match[str]) -> str:
     """A character reference, or its stand-in where XML has no such character."""
-    digits = reference[1]
-    number = int(digits[1:], 16) if digits.startswith("x") else int(digits)
+    digits, base = (reference[1][1:], 16) if reference[1].startswith("x") else (reference[1], 10)
+    digits = digits.lstrip("0") or "0"
+    number = int(digits, base) if len(digits) <= 7 else 1 << 32  # Python refuses to read thousands of digits
     illegal = number > 0x10FFFF or (number < 0x20 and number not in {9, 10, 13}) or 0xD800 <= number <= 0xDFFF or number in {0xFFFE, 0xFFFF}
     return rules.STAND_IN if illegal else reference[0]
 

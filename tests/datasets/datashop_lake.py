@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -94,7 +95,7 @@ def exported(make: Any, *, named: bool = True, **keys: Any) -> Any:
 def files_of(made: Any, form: str = "xml") -> list[tuple[str, Any]]:
     """Name and opener of each file of a form."""
     names = [name for name in made.result.chunks if name.endswith(ENDS[form])]
-    return [(name, lambda body=made.body(name): io.BytesIO(body)) for name in names]
+    return [(name, partial(io.BytesIO, made.body(name))) for name in names]
 
 
 def read(made: Any, form: str = "xml") -> list[ParsedTransaction]:
@@ -103,7 +104,8 @@ def read(made: Any, form: str = "xml") -> list[ParsedTransaction]:
 
 def by_guid(made: Any, form: str = "xml") -> dict[str, ParsedTransaction]:
     """Attempts (no hints) by the guid of the part attempt."""
-    return {one.fields["part_attempt_guid"]: one for one in read(made, form) if one.student_type == "ATTEMPT"}
+    attempts = [one for one in read(made, form) if one.student_type == "ATTEMPT"]
+    return {one.fields["part_attempt_guid"]: one for one in attempts if "part_attempt_guid" in one.fields}
 
 
 def judged(made: Any, form: str = "xml") -> Report:

@@ -87,7 +87,9 @@ def test_compat_is_what_pandas_wrote_byte_for_byte(lake, make):
         for n, answer in enumerate(answers)
     ]  # fmt: skip
     lake.add("2026-01-02", statements)
-    assert make(dialect="compat", exclude_fields=["user_id"], anonymize=False, permitted_by="nobody is in it").body().decode() == old_rows(statements).to_csv(index=False)
+    assert make(dialect="compat", exclude_fields=["user_id"], anonymize=False, permitted_by="nobody is in it").body().decode() == old_rows(
+        statements
+    ).to_csv(index=False)
 
 
 def test_the_cells_named_in_the_spec():

@@ -48,7 +48,10 @@ def test_attempts_at_the_parts_of_an_activity_stay_with_their_own_part_whatever_
 
 
 def test_midnight_does_not_split_a_session(lake, make):
-    lake.add("2026-01-03", [attempt("before", at="23:59:50", session_id=None), attempt("after", at="00:00:10", day="2026-01-03", session_id=None)])
+    lake.add(
+        "2026-01-03",
+        [attempt("before", at="23:59:50", session_id=None), attempt("after", at="00:00:10", day="2026-01-03", session_id=None)],
+    )
     made = exported(make)
     assert len(set(sessions(made).values())) == 1
     assert views(made) == {"before": 1, "after": 1}

@@ -65,7 +65,9 @@ def test_a_killed_export_publishes_nothing_leaves_nobody_and_is_finished_by_the_
     script.write_text(CHILD)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     child = subprocess.Popen(
-        [sys.executable, str(script), str(lake), f"file://{tmp_path / 'killed'}", str(tmp_path / "scratch")], env=environment, start_new_session=True
+        [sys.executable, str(script), str(lake), f"file://{tmp_path / 'killed'}", str(tmp_path / "scratch")],
+        env=environment,
+        start_new_session=True,
     )
     wanted = {"workers start": 0, "first file": 1, "sixth file": 6}[when]
     workers: list[psutil.Process] = []

@@ -21,7 +21,7 @@ from torus_assets.datasets import page_of, tables_out
 from torus_assets.datasets import receipt as receipts
 from torus_assets.datasets.datashop import out as datashop
 from torus_assets.datasets.datashop import pieces
-from torus_assets.datasets.lookup import EMPTY, Lookup, parse_lookup
+from torus_assets.datasets.lookup import EMPTY, Lookup, parse_lookup, without_addresses
 from torus_assets.datasets.output import CHUNK, Output
 from torus_assets.datasets.pseudonyms import Names, PseudonymKey, RealNames
 from torus_assets.datasets.reading import BATCH_ROWS, Survey, Tally, survey, users
@@ -146,7 +146,8 @@ def export(
             return _published(store, request, run, target, found, reused=True)
         output = Output(store, target, names.redaction(users(request, paths), lookup.users))
         making = _Export(
-            request, snapshot, files, paths, seen, names, lookup, output, Path(folder), engine, workers, progress, batch_rows
+            request, snapshot, files, paths, seen, names, without_addresses(lookup, output.users), output, Path(folder), engine, workers,
+            progress, batch_rows,
         )  # fmt: skip
         tally = Tally()
         try:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from torus_assets.datasets.content import content_text
 from torus_assets.datasets.hierarchy import PAGE, Node, Place, places_of, read_nodes, unknown_place
 from torus_assets.datasets.oddities import Oddities, name, objects, text, whole
+from torus_assets.datasets.redaction import Redaction
 
 
 class LookupInvalid(ValueError):
@@ -102,6 +103,21 @@ class Lookup:
 
 
 EMPTY = Lookup()
+
+
+def without_addresses(lookup: Lookup, users: Redaction) -> Lookup:
+    """The lookup with the e-mail addresses of users replaced in every text of the course; the same object when there are none.
+
+    Numbers stay: in a course they are content.
+    """
+    if not users.mails.tokens:
+        return lookup
+    told = msgspec.json.encode(lookup.public_document()).decode()
+    shown = users.mails.json(told)
+    if shown == told:
+        return lookup
+    made = parse_lookup(shown.encode())
+    return replace(made, users=lookup.users, user_ids=lookup.user_ids, problems=lookup.problems, sha256=lookup.sha256)
 
 
 def _written(activity: ActivityInfo) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Replaces ids and e-mail addresses of a data set's own users in text that learners, tutors and players wrote.
 
-Whole tokens only: `41207` in `my id is 41207` is one, in `x41207y` or `412071` it is none. Ids of fewer than four characters stay: `42`
+Whole words only: `41207` in `my id is 41207` is a token, in `x41207y` or `412071` it is none. Ids of fewer than four characters stay: `42`
 is an answer before it is a person, and replacing it would change data all over a data set (`SHORTEST_ID`).
 """
 
@@ -17,10 +17,8 @@ import polars as pl
 
 SHORTEST_ID = 4
 
-# A run that may be (`@` percent-encoded, as in URLs) an e-mail address; possessive, so that long texts take linear time.
-_RUN = re.compile(r"[\w.+'-]++(?:(?:@|%40)[\w.-]*\w)?")
 _WORD = re.compile(r"\w+")
-_END = re.compile(r"[.-]\w+$")
+_EDGES = re.compile(r"^\W+|\W+$")
 _USUAL = re.compile(r"@|%40|\d{4}")  # texts without it hold no token, as long as ids are digits
 _ANY = re.compile(r"\w{4}")
 
@@ -35,7 +33,17 @@ class Redaction:
         """`text` with the tokens of users replaced."""
         if not self.tokens or not self._maybe.search(text):
             return text
-        return _RUN.sub(self._run, text)
+        words = [found.span() for found in _WORD.finditer(text)]
+        made: list[str] = []
+        done = at = 0
+        while at < len(words):
+            found = self._token(text, words, at)
+            if found is not None:
+                start, at, name = found
+                made += (text[done:start], name)
+                done = words[at][1]
+            at += 1
+        return "".join((*made, text[done:]))
 
     def json(self, document: str) -> str:
         """A JSON text with the tokens replaced in its strings, keys and numbers; the same text when there are none."""
@@ -56,29 +64,49 @@ class Redaction:
         """A column of a table with the tokens replaced; cells are looked at one by one only where one may be inside."""
         if not self.tokens or values.dtype != pl.String:
             return values
-        suspects = values.str.contains_any(list(self.tokens), ascii_case_insensitive=True)
-        suspects |= values.str.contains_any(["%40", "\\u00"], ascii_case_insensitive=True)
-        known = values.filter(suspects.fill_null(False)).unique()
+        known = values.filter(self.suspects(values)).unique()
         if not known.len():
             return values
         write: Callable[[str], str] = self.json if is_json else self.text
         return values.replace(known, pl.Series([write(text) for text in known], dtype=pl.String))
 
+    def suspects(self, values: pl.Series) -> pl.Series:
+        """Which texts may hold a token, at a glance: true for all that do, false for nulls."""
+        plain = all(map(str.isascii, self.tokens))
+        lower = values if plain else values.str.to_lowercase()
+        return lower.str.contains_any([*self.tokens, "%40", "&#", "\\u00" if plain else "\\u"], ascii_case_insensitive=True).fill_null(
+            False
+        )
+
+    @cached_property
+    def mails(self) -> Redaction:
+        """The e-mail addresses alone: for texts in which numbers name content."""
+        return Redaction({token: name for token, name in self.tokens.items() if "@" in token})
+
     @cached_property
     def _maybe(self) -> re.Pattern[str]:
         return _USUAL if all(token.isdigit() or "@" in token for token in self.tokens) else _ANY
 
-    def _run(self, found: re.Match[str]) -> str:
-        run = found[0]
-        token, rest = run.lower().replace("%40", "@"), ""
-        while "@" in token:  # what follows an address without a blank may have been taken for a part of it
-            if token in self.tokens:
-                return self.tokens[token] + rest
-            end = _END.search(token)
-            if end is None:
-                break
-            token, rest = token[: end.start()], end[0] + rest
-        return _WORD.sub(lambda word: self.tokens.get(word[0].lower(), word[0]), run)
+    @cached_property
+    def _longest(self) -> dict[str, int]:
+        """By the first word of tokens: the most words that one of them has."""
+        found: dict[str, int] = {}
+        for token in self.tokens:
+            words = _WORD.findall(token)
+            found[words[0]] = max(found.get(words[0], 0), len(words))
+        return found
+
+    def _token(self, text: str, words: list[tuple[int, int]], at: int) -> tuple[int, int, str] | None:
+        """The longest token that begins in the word `at`: its start, its last word and what stands for it. `@` may be percent-encoded,
+        and so may be what stands right before it."""
+        first, end = words[at]
+        for start in (first, first + 2) if text[first - 1 : first] == "%" else (first,):
+            most = self._longest.get(text[start:end].lower(), 0)
+            for last in range(min(at + most, len(words)) - 1, at - 1, -1):
+                name = self.tokens.get(text[start : words[last][1]].lower().replace("%40", "@"))
+                if name is not None:
+                    return start, last, name
+        return None
 
     def _walked(self, value: Any, changed: list[bool]) -> Any:
         if isinstance(value, str):
@@ -90,9 +118,9 @@ class Redaction:
             return [self._walked(one, changed) for one in value]
         if isinstance(value, dict):
             return {self._walked(name, changed): self._walked(one, changed) for name, one in value.items()}
-        if isinstance(value, int) and not isinstance(value, bool) and str(value) in self.tokens:
+        if isinstance(value, int | float) and not isinstance(value, bool) and (text := self.text(str(value))) != str(value):
             changed.append(True)
-            return self.tokens[str(value)]
+            return text
         return value
 
 
@@ -111,7 +139,8 @@ def redaction(users: Iterable[tuple[str | None, str]], emails: Mapping[str, str]
     tokens: dict[str, str] = {}
     for user in dict.fromkeys([*(user for _, user in known), *emails]):
         name = learner(home_of.get(user, default), user)
-        for token in (user.removeprefix("mailto:"), emails.get(user)):
-            if token and len(token.strip()) >= SHORTEST_ID:
-                tokens.setdefault(token.strip().lower(), name)
+        for text in (user.removeprefix("mailto:"), emails.get(user, "")):
+            token = _EDGES.sub("", text).lower()
+            if len(token) >= SHORTEST_ID:
+                tokens.setdefault(token, name)
     return Redaction(tokens)

@@ -68,7 +68,7 @@ def scan(path: Path, name: str, users: Redaction, columns: Iterable[str] | None 
     if not users.tokens:
         return
     if path.suffix == ".xml":
-        yield from _lines(path, name, users, lambda line: html.unescape(_XML_CONTENT.sub("", line)))
+        yield from _lines(path, name, users, lambda line: _XML_CONTENT.sub("", line))
     elif path.suffix == ".txt":
         yield from _table(pl.read_csv(path, separator="\t", quote_char=None, infer_schema=False, truncate_ragged_lines=True), name, users)
     elif path.suffix == ".csv":
@@ -84,33 +84,29 @@ def scan(path: Path, name: str, users: Redaction, columns: Iterable[str] | None 
             yield from _table(pl.DataFrame(batch), name, users, row)
             row += batch.num_rows
     else:
-        mails = Redaction({token: shown for token, shown in users.tokens.items() if "@" in token})
-        yield from _lines(path, name, mails, html.unescape)
+        yield from _lines(path, name, users, lambda _: "")
 
 
-def _lines(path: Path, name: str, users: Redaction, plain: Callable[[str], str]) -> Iterator[Finding]:
-    tokens = list(users.tokens)
+def _lines(path: Path, name: str, users: Redaction, own: Callable[[str], str]) -> Iterator[Finding]:
+    """Findings in lines of markup: addresses anywhere, ids in what `own` leaves of a line."""
     number = 0
     with path.open(encoding="utf-8") as file:
         while lines := file.readlines(LINES * 1000):
-            texts = pl.Series(lines)
-            suspects = texts.str.contains_any([*tokens, "%40"], ascii_case_insensitive=True) if tokens else pl.Series([False] * len(lines))
-            for at in suspects.arg_true():
-                text = plain(lines[at])
-                if users.text(text) != text:
+            for at in users.suspects(pl.Series(lines)).arg_true():
+                whole, text = html.unescape(lines[at]), html.unescape(own(lines[at]))
+                if users.mails.text(whole) != whole or users.text(text) != text:
                     yield Finding(name, number + at + 1)
             number += len(lines)
 
 
 def _table(rows: pl.DataFrame, name: str, users: Redaction, first: int = 0) -> Iterator[Finding]:
     for column in rows.columns:
-        values = rows[column]
-        if values.dtype != pl.String or _is_content(column):
+        values, sought = rows[column], users.mails if _is_content(column) else users
+        if values.dtype != pl.String or not sought.tokens:
             continue
-        suspects = values.str.contains_any([*users.tokens, "%40", "\\u00"], ascii_case_insensitive=True).fill_null(False)
-        for at in suspects.arg_true():
+        for at in sought.suspects(values).arg_true():
             text = values[at]
-            if users.text(text) != text or (text[:1] in '{["' and users.json_or_text(text) != text):
+            if sought.text(text) != text or (text[:1] in '{["' and sought.json_or_text(text) != text):
                 yield Finding(name, first + at + 2)
 
 

@@ -94,12 +94,10 @@ def _hints(rows: pl.DataFrame, mapper: Mapper) -> pl.DataFrame:
     asked = rows.filter(pl.col("hint_ids").is_not_null(), pl.col("hint_ids") != "[]")
     if not asked.height:
         return frame({}, pl.DataFrame())
-    hint = pl.List(
-        pl.Struct({"hint_id": pl.String, "help_level": pl.Int64, "total_hints": pl.Int64, "advice": pl.String, "changed": pl.Int64})
-    )
-    asked = each(asked, ["problem", "hint_ids"], mapper.hints, hint=hint, unknown=pl.Int64)
+    asked = each(asked, ["problem", "hint_ids"], mapper.hints, hint=pl.List(pl.Int64), unknown=pl.Int64)
     mapper.count("hints_not_in_lookup", int(asked["unknown"].sum()))
-    asked = asked.with_columns(sub=pl.int_ranges(0, pl.col("hint").list.len())).explode("hint", "sub").unnest("hint")
+    asked = asked.with_columns(sub=pl.int_ranges(0, pl.col("hint").list.len())).explode("hint", "sub")
+    asked = asked.hstack(mapper.asked_hints()[asked["hint"]])
     mapper.count_changed(asked["changed"])
     return frame(
         {

@@ -58,6 +58,7 @@ class Shelf(Generic[T]):
 
     values: list[T] = field(default_factory=list)
     numbers: dict[T, int] = field(default_factory=dict)
+    written: dict[Callable[[T], Any], pl.Series] = field(default_factory=dict)  # the values as each form writes them
 
     def number(self, value: T) -> int:
         known = self.numbers.get(value)
@@ -67,8 +68,11 @@ class Shelf(Generic[T]):
         return known
 
     def column(self, numbers: pl.Series, write: Callable[[T], Any], dtype: Any = pl.String) -> pl.Series:
-        """`write(value)` for each number; null where that is null."""
-        return pl.Series([write(value) for value in self.values], dtype=dtype).gather(numbers)
+        """`write(value)` for each number; null where that is null. Each value is written once for each `write`."""
+        known = self.written.get(write)
+        if known is None or known.len() < len(self.values):
+            known = self.written[write] = pl.Series([write(value) for value in self.values], dtype=dtype)
+        return known.gather(numbers)
 
 
 @dataclass

@@ -11,13 +11,16 @@ import polars as pl
 
 from torus_assets.datasets.datashop import rules
 from torus_assets.datasets.datashop.answers import Answers
-from torus_assets.datasets.datashop.frame import Fields, Levels, Place, Session, Shelves, Step
+from torus_assets.datasets.datashop.frame import Fields, Levels, Place, Session, Shelf, Shelves, Step
 from torus_assets.datasets.datashop.ids import digest, identifier
 from torus_assets.datasets.datashop.model import Skill
-from torus_assets.datasets.datashop.text import Clean, clean, level_name
+from torus_assets.datasets.datashop.text import CUT, Clean, clean, level_name
 from torus_assets.datasets.lookup import Lookup
 from torus_assets.datasets.pseudonyms import Names
 from torus_assets.datasets.redaction import Redaction
+
+HINT = {"hint_id": pl.String, "help_level": pl.Int64, "total_hints": pl.Int64, "advice": pl.String, "changed": pl.Int64}
+_PLAIN = r"^[!-~]{1,72}$"  # a guid, or `event-` and a hash: nothing to change in it, and within the limits of ids and fields
 
 
 class Problem(NamedTuple):
@@ -43,6 +46,7 @@ class Mapper:
     def __post_init__(self) -> None:
         self.answers = Answers(self.redaction)
         self.problems: list[Problem] = []
+        self.asked: Shelf[tuple[str, Any, int]] = Shelf()  # id, lookup.Hint or None, number of the part's hints
         self.place_notes: dict[int, Counter[str]] = {}  # what each context of a place adds to the notes
         self.changes: list[dict[str, int]] = []  # what was changed in a text, by number
         name = clean(self.dataset, rules.DATASET)
@@ -95,10 +99,11 @@ class Mapper:
 
     def guids(self, guids: pl.Series) -> pl.Series:
         """Guids as the data set shows them; none is null."""
-        shown = map(self.names.guid, guids.to_list())
-        return pl.Series(
-            guids.name, shown if self.names.anonymous else [self.noted(clean(one, rules.FIELD_VALUE)) for one in shown], pl.String
-        )
+        if self.names.anonymous:
+            return pl.Series(guids.name, list(map(self.names.guid, guids.to_list())), pl.String)
+        if _are_plain(guids):
+            return guids
+        return pl.Series(guids.name, [self.noted(clean(self.names.guid(one), rules.FIELD_VALUE)) for one in guids], pl.String)
 
     def guid(self, guid: str) -> str:
         """One guid as the data set shows it."""
@@ -107,7 +112,9 @@ class Mapper:
 
     def message_ids(self, shown: pl.Series) -> pl.Series:
         """Ids of messages from guids as they are shown."""
-        return shown if self.names.anonymous else pl.Series(map(identifier, shown), dtype=pl.String)
+        if self.names.anonymous or _are_plain(shown):
+            return shown
+        return pl.Series(map(identifier, shown), dtype=pl.String)
 
     # Content -----------------------------------------------------------------------------------------------------------
 
@@ -118,7 +125,7 @@ class Mapper:
         activity = self.lookup.activity(activity_id)
         if activity is None:
             notes["contexts_of_activities_not_in_lookup"] += 1
-        name = clean(f"Activity {activity_id}, Part {part_id}", rules.PROBLEM)
+        name = _problem_name(activity_id, part_id)
         notes.update(name.changed or {})
         slug = activity.slug if activity is not None else None
         item = activity.item_text(part_id) if activity is not None and part_id is not None else None
@@ -162,21 +169,24 @@ class Mapper:
         text = self.answers.feedback(feedback_json)
         return text.text or None, self._changed(text)
 
-    def hints(self, problem: int, hint_ids: str) -> tuple[list[dict[str, Any]], int]:
-        """The hints asked for, in order, and how many the lookup does not know."""
+    def hints(self, problem: int, hint_ids: str) -> tuple[list[int], int]:
+        """Numbers of the hints asked for, in order (see `asked_hints`), and how many the lookup does not know."""
         part = self.problems[problem].part
         known, total = (part.hints, part.total_hints) if part is not None else ({}, 0)
-        found: list[dict[str, Any]] = []
-        unknown = 0
-        for hint_id in map(str, msgspec.json.decode(hint_ids)):
-            hint = known.get(hint_id)
-            unknown += hint is None
-            advice = self.answers.advice(hint.text) if hint is not None else Clean("")
-            found.append({
-                "hint_id": clean(hint_id, rules.HINT_ID).text or None, "help_level": hint.number if hint is not None else None,
-                "total_hints": total if hint is not None else None, "advice": advice.text or None, "changed": self._changed(advice),
-            })  # fmt: skip
-        return found, unknown
+        ids = list(map(str, msgspec.json.decode(hint_ids)))
+        found = [self.asked.number((one, known.get(one), total)) for one in ids]
+        return found, sum(one not in known for one in ids)
+
+    def asked_hints(self) -> pl.DataFrame:
+        """The hints that were asked for, by number."""
+        return pl.DataFrame([self._hint(*one) for one in self.asked.values], schema=HINT, orient="row")
+
+    def _hint(self, hint_id: str, hint: Any, total: int) -> tuple[str | None, int | None, int | None, str | None, int | None]:
+        shown = clean(hint_id, rules.HINT_ID).text or None
+        if hint is None:
+            return shown, None, None, None, None
+        advice = self.answers.advice(hint.text)
+        return shown, hint.number, total, advice.text or None, self._changed(advice)
 
     def skill_numbers(self, attached: str | None) -> tuple[int | None, int]:
         """Number of the skills, and how many of them the lookup does not know."""
@@ -193,6 +203,19 @@ class Mapper:
 
     def fields(self, values: dict[str, Any]) -> Fields:
         return tuple((name, str(value)) for name, value in values.items() if value is not None and value != "")
+
+
+def _are_plain(guids: pl.Series) -> bool:
+    return bool(guids.str.contains(_PLAIN).all())
+
+
+def _problem_name(activity_id: int | None, part_id: str | None) -> Clean:
+    """A name that is cut ends in a digest of the whole: two problems must not become one."""
+    whole = f"Activity {activity_id}, Part {part_id}"
+    name = clean(whole, rules.PROBLEM)
+    if not (name.changed and CUT in name.changed):
+        return name
+    return name._replace(text=f"{clean(whole, rules.PROBLEM - 9).text}-{digest(whole)[:8]}")
 
 
 def skill_name(title: str | None, objective: Any) -> str:

@@ -12,10 +12,9 @@ import duckdb
 import msgspec
 
 from torus_assets.datasets.datashop import rules
-from torus_assets.datasets.datashop.frame import COLUMNS
 from torus_assets.datasets.datashop.mapping import skill_name
 from torus_assets.datasets.datashop.pieces import SQL, Paths
-from torus_assets.datasets.datashop.tab_form import FIELDS, Shape
+from torus_assets.datasets.datashop.tab_form import Shape, tutor_heading
 from torus_assets.datasets.datashop.text import clean, heading_name, level_name
 from torus_assets.datasets.datashop.tutor import CONTEXT, TOOL, TutorMessage, UnreadableXml, messages
 from torus_assets.datasets.lookup import Lookup
@@ -72,12 +71,12 @@ def scope(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths,
     for tutored in _tutored(connection, request, paths):
         section = found[tutored.section_id]
         conditions = max([conditions, *(len(message.conditions) for *_, message in tutored.said)])
-        fields.update((heading_name(name, rules.FIELD_NAME), None) for *_, message in tutored.said for name, _ in message.fields)
+        fields.update((tutor_heading(name), None) for *_, message in tutored.said for name, _ in message.fields)
         _count_tutored(section, tutored, lookup, models)
     shape = Shape(
         level_types=lookup.level_types or ("Page",),
         models=tuple((model, most, categories) for model, (most, categories) in sorted(models.items(), key=lambda one: (one[0] != rules.DEFAULT_MODEL, one[0]))),
-        extras=tuple(sorted(set(fields) - set(FIELDS) - set(COLUMNS))),
+        extras=tuple(sorted(fields)),
         conditions=conditions,
     )  # fmt: skip
     return Scope({section: one.counts() for section, one in sorted(found.items()) if one.transactions}, shape)
@@ -142,12 +141,13 @@ def _tutored(connection: duckdb.DuckDBPyConnection, request: Request, paths: Pat
 
 def _count_tutored(section: _Section, tutored: _Tutored, lookup: Lookup, models: dict[str, tuple[int, bool]]) -> None:
     declared: dict[tuple[str | None, str], str] = {}
+    for _, _, attempt, message in tutored.said:
+        if message.kind == CONTEXT:
+            declared.setdefault((attempt, message.context), message.problem)
     tools: dict[tuple[str | None, str, str], list[TutorMessage]] = defaultdict(list)
     for page, activity, attempt, message in tutored.said:
         own = attempt, message.context, message.transaction
-        if message.kind == CONTEXT:
-            declared.setdefault(own[:2], message.problem)
-        elif message.kind == TOOL and message not in tools[own]:
+        if message.kind == TOOL and message not in tools[own]:
             tools[own].append(message)
             section.transactions += 1
             section.hints += message.name == rules.HINT_REQUEST

@@ -1,7 +1,8 @@
 """Transactions as DataShop's tab-delimited table (spec/datashop.md 7): a row each, the same values as in the XML.
 
 What the XML says by nesting stands in columns here, so all files of a data set have one heading, which `Shape` fixes beforehand. The one
-difference in content: `Input` holds 255 bytes here. `Attempt At Step` is for people: DataShop counts attempts itself.
+difference in content: `Input` holds 255 bytes here, and a classification stands only beside a feedback text. `Attempt At Step` is for people: DataShop
+counts attempts itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import polars as pl
 from torus_assets.datasets.datashop import rules
 from torus_assets.datasets.datashop.frame import OWN_FIELDS, Place, Session, Shelves, each
 from torus_assets.datasets.datashop.model import Skill
+from torus_assets.datasets.datashop.text import heading_name
 
 PLACE_FIELDS = ("section_id", "page_id", "activity_id", "part_id", "activity_type", "item")  # custom fields that every context may have
 FIELDS = (*PLACE_FIELDS, *OWN_FIELDS)
@@ -101,6 +103,12 @@ def headings(shape: Shape) -> list[str]:
     for model, columns, categories in shape.models:
         found += [rules.TAB_KC.format(model), *([rules.TAB_KC_CATEGORY.format(model)] if categories else [])] * columns
     return [*found, "Class", *(rules.TAB_FIELD.format(name) for name in (*FIELDS, *shape.extras))]
+
+
+def tutor_heading(name: str) -> str:
+    """A custom field of an embedded tutor as both forms name it: never like one of ours."""
+    heading = heading_name(name, rules.FIELD_NAME)
+    return f"tutor_{heading}" if heading in FIELDS else heading
 
 
 def cell(text: str, limit: int) -> str:

@@ -2,14 +2,14 @@
 
 The tutor's own ids are kept as far as they are readable, and made unique by a digest of student and session: `A17` is every student's.
 Its problem name is kept; level path, data set name, user, session and times are ours (spec/datashop.md 6). A context that the tutor never
-declared, or declared in another session, is made. Of several replies to one transaction DataShop keeps the first and fills gaps from the
-others; so do we, and write one.
+declared is made. Contexts may be declared, and replies come, before or after what they belong to, in another session even. Of several
+replies to one transaction DataShop keeps the first and fills gaps from the others; so do we, and write one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from torus_assets.datasets.datashop.frame import COLUMNS, Fields, Place, Step, f
 from torus_assets.datasets.datashop.ids import digest
 from torus_assets.datasets.datashop.mapping import Mapper
 from torus_assets.datasets.datashop.model import Skill
+from torus_assets.datasets.datashop.tab_form import tutor_heading
 from torus_assets.datasets.datashop.text import heading_name
 from torus_assets.datasets.datashop.tutor import CONTEXT, TOOL, TutorMessage, UnreadableXml
 
@@ -66,7 +67,7 @@ class Context:
 
 @dataclass
 class Draft:
-    """A tool message that waits for replies until its session ends."""
+    """A tool message and its replies, which may come at any time."""
 
     context: Context
     row: Row
@@ -74,14 +75,13 @@ class Draft:
     tool: TutorMessage
     id: str
     replies: list[TutorMessage] = field(default_factory=list)
-    done: bool = False
 
 
 @dataclass
 class Student:
     """What one student's tutors said so far. Tutors use their ids again in the next activity."""
 
-    declared: dict[Own, TutorMessage] = field(default_factory=dict)
+    declared: dict[Own, TutorMessage]
     tools: dict[Own, list[tuple[TutorMessage, Draft]]] = field(default_factory=dict)
     early: dict[Own, list[TutorMessage]] = field(default_factory=dict)  # replies that came before what they answer
     views: Counter[tuple[Any, str]] = field(default_factory=Counter)  # by levels and problem
@@ -91,31 +91,48 @@ def transactions(rows: pl.DataFrame, mapper: Mapper) -> pl.DataFrame:
     """The transactions of these tutor messages, which are in order of student, session and time."""
     found: list[dict[str, Any]] = []
     for _, of_student in groupby(map(Row._make, rows.select(Row._fields).iter_rows()), key=lambda row: row.place_of_student):
-        student = Student()
-        for _, of_session in groupby(of_student, key=lambda row: row.session):
+        said = [(row, _messages(row, mapper)) for row in of_student]
+        student = Student(_declared(said))
+        drafts: list[Draft] = []
+        for _, of_session in groupby(said, key=lambda one: one[0].session):
             contexts: dict[Own, Context] = {}
-            drafts = [draft for row in of_session for draft in _drafts(row, student, contexts, mapper)]
-            found += [_finished(draft, mapper) for draft in drafts]
+            drafts += [draft for row, messages in of_session for draft in _drafts(row, messages, student, contexts, mapper)]
+        found += [_finished(draft, mapper) for draft in drafts]
         mapper.count("tutor_replies_without_tool_message", sum(map(len, student.early.values())))
     made = pl.DataFrame(found, schema=COLUMNS, orient="row")
     return frame({name: name for name in COLUMNS}, made)
 
 
-def _drafts(row: Row, student: Student, contexts: dict[Own, Context], mapper: Mapper) -> Iterator[Draft]:
-    """The tool messages of one statement; its replies join the drafts they answer."""
+def _messages(row: Row, mapper: Mapper) -> list[TutorMessage]:
+    """The messages of one statement; what gives none is counted."""
     try:
         found = tutor.messages(row.tutor_xml or "")
     except UnreadableXml:
         mapper.unreadable["tutor_xml_unreadable", row.section_id] += 1
-        return
+        return []
     if not found:
         mapper.unreadable["tutor_xml_without_message", row.section_id] += 1
-    for sub, message in enumerate(found):
+    return found
+
+
+def _declared(said: Iterable[tuple[Row, list[TutorMessage]]]) -> dict[Own, TutorMessage]:
+    """The contexts that a student's tutors declared, whenever; of several with one id the first."""
+    found: dict[Own, TutorMessage] = {}
+    for row, messages in said:
+        for message in messages:
+            if message.kind == CONTEXT:
+                found.setdefault((row.activity_attempt_guid, message.context, ""), message)
+    return found
+
+
+def _drafts(row: Row, messages: list[TutorMessage], student: Student, contexts: dict[Own, Context], mapper: Mapper) -> Iterator[Draft]:
+    """The tool messages of one statement; its replies join the drafts they answer."""
+    for sub, message in enumerate(messages):
         own = row.activity_attempt_guid, message.context, message.transaction
         known = student.tools.get(own, [])
         if message.kind == CONTEXT:
-            student.declared.setdefault(own, message)
-        elif message.kind == TOOL:
+            continue
+        if message.kind == TOOL:
             if any(tool == message for tool, _ in known):
                 mapper.count("tutor_tool_messages_repeated", 1)
                 continue
@@ -133,8 +150,6 @@ def _drafts(row: Row, student: Student, contexts: dict[Own, Context], mapper: Ma
 def _reply(draft: Draft, reply: TutorMessage, mapper: Mapper) -> None:
     if rules.REPLIES.get(draft.tool.name) != reply.name:
         mapper.count("tutor_replies_of_another_kind", 1)  # DataShop ignores them
-    elif draft.done:
-        mapper.count("tutor_replies_after_the_session", 1)
     else:
         draft.replies.append(reply)
 
@@ -147,7 +162,7 @@ def _draft(
     if context is None:
         context = contexts[at] = _context(row, message, student.declared.get(at), student, mapper)
     session = mapper.shelves.sessions.values[row.session]
-    unique = digest(row.section_id, *session, row.activity_attempt_guid, message.context, message.transaction)[:16]
+    unique = digest(row.section_id, *session, _attempt(row, mapper), message.context, message.transaction)[:16]
     suffix = f"-{repeats + 1}" if repeats else ""
     return Draft(context, row, sub, message, f"{_own(message.transaction, mapper)}-{unique}{suffix}")
 
@@ -174,9 +189,14 @@ def _context(row: Row, message: TutorMessage, declared: TutorMessage | None, stu
     student.views[levels, problem] += 1
     session = mapper.shelves.sessions.values[row.session]
     return Context(
-        f"{_own(message.context, mapper)}-{digest(row.section_id, *session, row.activity_attempt_guid, message.context)[:16]}",
+        f"{_own(message.context, mapper)}-{digest(row.section_id, *session, _attempt(row, mapper), message.context)[:16]}",
         mapper.shelves.places.number(place), student.views[levels, problem], row.opened or row.time,
     )  # fmt: skip
+
+
+def _attempt(row: Row, mapper: Mapper) -> str | None:
+    """The activity attempt as the data set shows it: nobody may try real guids on a digest."""
+    return mapper.guid(row.activity_attempt_guid) if row.activity_attempt_guid is not None else None
 
 
 def _own(own_id: str, mapper: Mapper) -> str:
@@ -185,7 +205,7 @@ def _own(own_id: str, mapper: Mapper) -> str:
 
 def _finished(draft: Draft, mapper: Mapper) -> dict[str, Any]:
     """The transaction, with what its replies said."""
-    tool, replies, row, draft.done = draft.tool, draft.replies, draft.row, True
+    tool, replies, row = draft.tool, draft.replies, draft.row
     mapper.count("tutor_replies_merged", max(0, len(replies) - 1))
 
     def text(name: str, limit: int) -> str | None:
@@ -202,7 +222,7 @@ def _finished(draft: Draft, mapper: Mapper) -> dict[str, Any]:
         text("selection", rules.SELECTION // 2) or mapper.text(tool.selection, rules.SELECTION // 2),
         text("action", rules.ACTION // 2 - 1) or mapper.text(tool.action, rules.ACTION // 2 - 1),
     )
-    skills = tuple(dict.fromkeys(_skill(skill, mapper) for reply in replies for skill in reply.skills))
+    skills = _skills(replies, mapper)
     extras = _extras(tool, replies, mapper)
     opens, draft.context.used = not draft.context.used, True
     return {
@@ -219,14 +239,22 @@ def _finished(draft: Draft, mapper: Mapper) -> dict[str, Any]:
 
 
 def _extras(tool: TutorMessage, replies: list[TutorMessage], mapper: Mapper) -> Fields:
-    """The tutor's custom fields; of several with one name the first. Ours keep their names for themselves."""
+    """The tutor's custom fields; of several with one name the first."""
     found: dict[str, str] = {}
     for message in (tool, *replies):
         for name, value in message.fields:
-            heading = heading_name(name, rules.FIELD_NAME)
-            if heading not in COLUMNS:
-                found.setdefault(heading, mapper.text(value, rules.FIELD_VALUE))
+            found.setdefault(tutor_heading(name), mapper.text(value, rules.FIELD_VALUE))
     return tuple((name, value) for name, value in found.items() if value)
+
+
+def _skills(replies: list[TutorMessage], mapper: Mapper) -> tuple[Skill, ...]:
+    """Each KC of a model once, in the first category that a reply gives it; by model, as columns have them."""
+    found: dict[tuple[str, str], Skill] = {}
+    for skill in (_skill(one, mapper) for reply in replies for one in reply.skills):
+        known = found.get((skill.model, skill.name))
+        if known is None or not known.category:
+            found[skill.model, skill.name] = skill
+    return tuple(sorted(found.values(), key=lambda skill: (skill.model != rules.DEFAULT_MODEL, skill.model)))
 
 
 def _skill(skill: Skill, mapper: Mapper) -> Skill:

@@ -8,7 +8,7 @@ file once more for the lines of findings, if there are any.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from xml.parsers import expat
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  it has no types
@@ -23,13 +23,13 @@ MESSAGES = (CONTEXT, TOOL, TUTOR, MESSAGE)
 
 _PIECE = 1 << 18
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_SEEN = "seen"  # attribute of messages that had their turn
 _SPACE = " "  # between namespace and name, in expat's names
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 # What libxml2 calls them, in words; its own messages quote the text around the mistake.
 _MISTAKES: Mapping[str, str] = {
     "ERR_TAG_NAME_MISMATCH": "an end tag does not match its start tag",
     "ERR_TAG_NOT_FINISHED": "the file ends within an element",
+    "ERR_GT_REQUIRED": "the file ends within a tag, or a tag has no end",
     "ERR_DOCUMENT_END": "there is more after the end of the root element, or the file ends too early",
     "ERR_DOCUMENT_EMPTY": "there is no element",
     "ERR_INVALID_CHAR": "a character that XML forbids",
@@ -120,22 +120,21 @@ class Beginning:
         raise _Read
 
 
-def messages(name: str, source: CountedBytes, findings: Findings) -> Iterator[tuple[int, Any]]:
+def messages(name: str, open_file: Opener, source: CountedBytes, findings: Findings) -> Iterator[tuple[int, Any]]:
     """The messages of a document with their place among the children of the root, from 1; each is gone after its turn.
 
     Reading ends where the document is not well-formed, with a finding.
     """
-    child, root = 0, cast("Any", None)
+    child = 0
+    root: Any = None
     reader = etree.iterparse(
         source, events=("end",), tag=MESSAGES, huge_tree=True, resolve_entities=False, no_network=True, load_dtd=False,
         remove_comments=True, remove_pis=True,
     )  # fmt: skip
     try:
         for _, element in reader:
-            parent = element.getparent()
-            if root is None and parent is not None:
-                root = element.getroottree().getroot()
-            if parent is not root:  # within something else at the root, which is a finding of its own
+            root = element.getroottree().getroot() if root is None else root
+            if element.getparent() is not root:  # within something else at the root, which is a finding of its own
                 element.clear(keep_tail=True)
                 continue
             if child == 0:
@@ -145,15 +144,25 @@ def messages(name: str, source: CountedBytes, findings: Findings) -> Iterator[tu
             child += 1
             yield child, element
             element.clear(keep_tail=True)
-            element.set(_SEEN, "")
         for element in list(reader.root):
             child += _leave(name, element, child, findings)
     except etree.XMLSyntaxError as error:
-        last = error.error_log.last_error
-        line, column = error.position
+        last: Any = error.error_log.last_error
+        line, column = error.position if error.position[0] else _position(open_file)
         kind = last.type_name if last is not None else "ERR_DOCUMENT_EMPTY"
         words = _MISTAKES.get(kind, kind.removeprefix("ERR_").replace("_", " ").lower())
         findings.add("xml.malformed", Place(name, "", line or None), f"column {column}: {words}")
+
+
+def _position(open_file: Opener) -> tuple[int, int]:
+    """Line and column of the first mistake, where libxml2 does not say; zeros if expat sees none."""
+    parser = expat.ParserCreate()
+    with open_file() as source:
+        try:
+            parser.ParseFile(source)
+        except expat.ExpatError as error:
+            return error.lineno, error.offset + 1
+    return 0, 0
 
 
 def _stray(name: str, text: str | None, child: int, findings: Findings) -> None:
@@ -163,7 +172,7 @@ def _stray(name: str, text: str | None, child: int, findings: Findings) -> None:
 
 def _leave(name: str, element: Any, child: int, findings: Findings) -> int:
     """Takes a child of the root out of the tree. One more child, if it was none of the messages, which are counted already."""
-    fresh = element.get(_SEEN) is None
+    fresh = element.tag not in MESSAGES  # a message had its turn already
     if fresh:
         tag = element.tag if isinstance(element.tag, str) else "?"
         findings.add("xml.root_child", Place(name, tag[:60], None, child + 1), f"{tag[:60]} is no message; expected {', '.join(MESSAGES)}")

@@ -63,6 +63,9 @@ class MessageReader:
         self.file, self.findings, self.this_year = file, findings, this_year
         self.element: Any = None  # the message, an lxml element
         self.said = Said("", 0)
+        self.faults = 0
+        # Of the last meta without fault: user, session and zone as they stand, and clean.
+        self.before: tuple[tuple[str | None, str | None, str | None], tuple[str, str, str]] = (None, None, None), ("", "", "")
 
     def read(self, child: int, element: Any) -> Said:
         """What a message says; its own rules are checked on the way."""
@@ -87,6 +90,7 @@ class MessageReader:
 
     def fault(self, rule: str, at: Any, text: str) -> None:
         """A finding about an element of this message."""
+        self.faults += 1
         if not self.said.transaction and (event := self.element.find("semantic_event")) is not None:
             self.said.transaction = clean(event.get("transaction_id"))
         index = next((index for index, one in enumerate(self.element.iter("*")) if one is at), 0)
@@ -109,7 +113,12 @@ class MessageReader:
     # Parts of messages, by their tag
 
     def meta(self, meta: Any) -> None:
-        said = self.said
+        said, texts = self.said, [part.text for part in meta]
+        if len(texts) == 4 and self.before[0] == (texts[0], texts[1], texts[3]):  # one student's messages follow each other
+            said.user, said.session, said.time_zone = self.before[1]
+            said.time = self.time(meta[2], texts[2])
+            return
+        faults = self.faults
         for part in meta:
             tag = part.tag
             if tag == "user_id":
@@ -117,12 +126,18 @@ class MessageReader:
             elif tag == "session_id":
                 said.session = self.text(part, part.text, rules.SESSION)
             elif tag == "time":
-                said.time = clean(part.text)
-                fault = time_fault(said.time, self.this_year) if said.time else None
-                if fault is not None:
-                    self.fault(fault[0], part, fault[1])
+                said.time = self.time(part, part.text)
             elif tag == "time_zone":
                 said.time_zone = self.text(part, part.text, rules.ZONE)
+        if len(texts) == 4 and faults == self.faults:
+            self.before = (texts[0], texts[1], texts[3]), (said.user, said.session, said.time_zone)
+
+    def time(self, at: Any, raw: str | None) -> str:
+        text = clean(raw)
+        fault = time_fault(text, self.this_year) if text else None
+        if fault is not None:
+            self.fault(fault[0], at, fault[1])
+        return text
 
     def semantic_event(self, event: Any) -> None:
         self.said.transaction = self.text(event, event.get("transaction_id"), rules.MESSAGE_ID, "transaction_id")
@@ -194,13 +209,10 @@ class MessageReader:
             self.fault("context.skill", part, "a skill outside a tutor message")
 
     def custom_field(self, part: Any) -> None:
-        name = value = ""
-        for one in part:
-            if one.tag == "name":
-                name = self.text(one, one.text, rules.FIELD_NAME, "name of a custom field")
-            else:
-                value = self.text(one, one.text, rules.FIELD_VALUE)
-        self.said.fields.append((name, value))
+        texts = [one.text for one in part]
+        if len(texts) == 2:  # anything else is a fault of structure
+            name = self.text(part, texts[0], rules.FIELD_NAME, "name of a custom field")
+            self.said.fields.append((name, self.text(part, texts[1], rules.FIELD_VALUE, "value of a custom field")))
 
     def class_(self, part: Any) -> None:
         for one in part:

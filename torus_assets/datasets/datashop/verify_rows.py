@@ -13,7 +13,7 @@ from torus_assets.datasets.datashop.findings import Place, shown
 from torus_assets.datasets.datashop.parsed import ParsedTransaction, outcome_of
 from torus_assets.datasets.datashop.verify_heading import Column
 from torus_assets.datasets.datashop.verify_upload import Upload
-from torus_assets.datasets.datashop.verify_values import tab_time_fault
+from torus_assets.datasets.datashop.verify_values import TRIMMED, tab_time_fault
 
 _STUDENT_TYPES = frozenset((*rules.REPLIES, ""))
 _TUTOR_TYPES = frozenset((*rules.REPLIES.values(), ""))
@@ -62,7 +62,7 @@ class RowReader:
             return None
         cells = self._decoded(line)
         if at.ID in self.first:
-            self.id = cells[self.first[at.ID]].strip()
+            self.id = cells[self.first[at.ID]].strip(TRIMMED)
         if any(starmap(gt, zip(map(len, raw), self.limits, strict=True))):
             for index, (cell, most) in enumerate(zip(raw, self.limits, strict=True)):
                 if len(cell) > most:
@@ -71,7 +71,7 @@ class RowReader:
             self._astral(cells)
         if b"\\" in line:
             cells = [self._unescaped(index, cell) for index, cell in enumerate(cells)]
-        cells = [cell.strip() for cell in cells]
+        cells = [cell.strip(TRIMMED) for cell in cells]
         if b"'" in line:
             for index in self.quoted:
                 if "'" in cells[index]:
@@ -155,8 +155,8 @@ class RowReader:
     def _check_ids(self, cells: Sequence[str]) -> None:
         if self.id and self.upload.transaction_seen(self.id):
             self.fault("id.transaction_twice", "the transaction id stands in an earlier row")
-        session = self.cell(cells, at.SESSION)
-        if session and self.upload.shares_session(session, self.cell(cells, at.STUDENT)):
+        session, student = self.cell(cells, at.SESSION), self.cell(cells, at.STUDENT)
+        if session and student and self.upload.shares_session(session, student):
             self.fault("id.session_of_two_users", "its session id was used by another student before")
 
     def _parsed(self, cells: Sequence[str]) -> ParsedTransaction:

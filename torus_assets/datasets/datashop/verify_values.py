@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from torus_assets.datasets.datashop import rules
 
+TRIMMED = "".join(map(chr, range(33)))  # what Java trims
 Fault = tuple[str, str]  # rule, text
 
 _SAFE = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(\.\d{3})?", re.ASCII)
@@ -72,7 +73,7 @@ def clean(text: str | None) -> str:
         return ""
     if "\n" in text or "\t" in text or "\r" in text:
         text = rules.BLANKS.sub(" ", text)
-    return text.strip()
+    return text.strip(TRIMMED)
 
 
 def too_long(text: str, most: int, *, in_bytes: bool) -> str | None:

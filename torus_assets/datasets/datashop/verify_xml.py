@@ -31,7 +31,7 @@ def read_document(name: str, open_file: Opener, upload: Upload) -> Iterator[Pars
         counted = CountedBytes(source)
         if readable:
             reader = MessageReader(name, findings, upload.this_year)
-            for child, element in messages(name, counted, findings):
+            for child, element in messages(name, open_file, counted, findings):
                 joins.add(reader.read(child, element))
                 while len(joins.open) > WINDOW:
                     yield from joins.close()
@@ -76,7 +76,7 @@ class _Joins:
         self.messages += 1
         if said.kind == MESSAGE:
             return
-        if said.session and self.upload.shares_session(said.session, said.user):
+        if said.session and said.user and self.upload.shares_session(said.session, said.user):
             self._fault("id.session_of_two_users", said, "its session id was used by another user before")
         if said.kind == CONTEXT:
             self._context(said)

@@ -38,7 +38,7 @@ class XmlForm:
         built = rows.select(
             "opens", "tutor_type",
             who=shelves.sessions.column(rows["session"], self._who), place=shelves.places.column(rows["place"], _place),
-            context_name=shelves.places.column(rows["place"], lambda place: _escaped(place.name)), step=shelves.steps.column(rows["step"], _step),
+            context_name=shelves.places.column(rows["place"], _name), step=shelves.steps.column(rows["step"], _step),
             skills=shelves.skills.column(rows["skills"], _skills), extras=shelves.extras.column(rows["extras"], _fields), time="time",
             context_time="context_time", id=_safe("id"), context=_safe("context"), student_type=_safe("student_type"),
             student_subtype=_attribute("subtype", _safe("student_subtype")), tutor_subtype=_attribute("subtype", _safe("tutor_subtype")),
@@ -103,6 +103,10 @@ def _fields(fields: Fields) -> str:
 
 def _step(step: Step) -> str:
     return f"<event_descriptor><selection>{_escaped(step.selection)}</selection><action>{_escaped(step.action)}</action>"
+
+
+def _name(place: Place) -> str:
+    return _escaped(place.name)
 
 
 def _place(place: Place) -> str:

@@ -20,7 +20,6 @@ NOTES = {
     "contexts_of_activities_not_in_lookup": ("problem opening|problem openings", "of activities that the course's lookup does not know"),
     "tutor_contexts_made": ("problem opening|problem openings", "that an embedded tutor did not announce, and were added"),
     "tutor_hint_numbers_left_out": ("hint number|hint numbers", "of embedded tutors that were no usable number, and were left out"),
-    "tutor_replies_after_the_session": ("reply|replies", "of embedded tutors that came after the session"),
     "tutor_replies_merged": ("reply|replies", "of embedded tutors that came on top of another one, and were merged into it"),
     "tutor_replies_of_another_kind": ("reply|replies", "of embedded tutors that did not fit what was asked"),
     "tutor_replies_without_tool_message": ("reply|replies", "of embedded tutors to nothing that the student did"),

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib import import_module
-from importlib.util import find_spec
 
 import typer
 
 from torus_assets import console, settings
 from torus_assets.commands.dataset import dataset_app
+from torus_assets.commands.datashop import datashop_app
 from torus_assets.commands.ingest import ingest
 from torus_assets.commands.lake import lake_app
 from torus_assets.commands.quarantine import quarantine_app
@@ -35,8 +34,7 @@ for command in (ingest, reconcile, doctor, sample, demo, dev):
     app.command()(command)
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(dataset_app, name="dataset")
-if find_spec("torus_assets.commands.datashop"):
-    app.add_typer(import_module("torus_assets.commands.datashop").datashop_app, name="datashop")
+app.add_typer(datashop_app, name="datashop")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(lake_app, name="lake")
 

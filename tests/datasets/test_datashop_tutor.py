@@ -190,6 +190,13 @@ def test_hints_of_a_tutor_keep_their_numbers_if_these_can_be(lake, make):
     assert notes(made)["tutor_hint_numbers_left_out"] == 2
 
 
+def test_what_a_reply_says_without_an_evaluation_is_kept(lake, make):
+    numbers = ' current_hint_number="1" total_hints_available="2" classification="seen"'
+    lake.add("2026-01-03", [said(tool(name="HINT_REQUEST"), reply(name="HINT_MSG", outcome="", advice="Think", numbers=numbers))])
+    [one] = read(exported(make))
+    assert (one.outcome, one.help_level, one.total_hints, one.classification) == ("", 1, 2, "seen")
+
+
 def test_what_cannot_be_read_is_counted_by_reason_and_takes_nothing_with_it(lake, make):
     lake.add("2026-01-03", [said("<tool_message"), said("<!DOCTYPE a>" + tool("T1")), said("<meta/>"), said(tool("T2"), reply("T2"))])
     made = exported(make)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  it has no types
 
 from torus_assets.datasets.datashop.findings import RULES, SHOWN_PER_RULE
 from torus_assets.datasets.datashop.verify import Report, form_of, iter_transactions, verify
+from torus_assets.datasets.datashop.verify_xml import WINDOW
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = (Path(__file__).parent / "golden" / "datashop_upload.xml").read_text()
@@ -65,6 +67,18 @@ def found(report: Report) -> list[tuple[str, str, int | None]]:
 def line_of(text: str, part: str) -> int:
     """The line in which a part of the text begins, from 1."""
     return text[: text.index(part)].count("\n") + 1
+
+
+def test_every_rule_is_in_the_documentation_with_its_severity_and_reason():
+    rows = [f"| `{name}` | {rule.severity} | {rule.why} | {rule.source} |" for name, rule in RULES.items()]
+    said = (ROOT / "docs" / "datashop-verify.md").read_text().splitlines()
+    assert sorted(line for line in said if line.startswith("| `")) == sorted(rows)
+
+
+def test_the_definition_of_the_structure_holds_for_a_whole_document():
+    schema = etree.XMLSchema(etree.parse(ROOT / "torus_assets" / "datasets" / "datashop" / "tutor_message.xsd"))
+    assert schema.validate(etree.fromstring(GOLDEN.encode()))
+    assert not schema.validate(etree.fromstring(GOLDEN.replace("<semantic_event", "<event").encode()))
 
 
 def test_the_file_written_by_hand_is_right():
@@ -208,6 +222,7 @@ JOINED = [
     ("join.reply_of_other_kind", [context(), tool(event="HINT_REQUEST"), tutor()], 5),
     ("join.reply_of_other_kind", [context(), tool(event="VIDEO_ACTION"), tutor()], 5),
     ("join.replies_merge", [context(), tool(), tutor(), tutor()], 6),
+    ("step.none", [context(), *(of().replace("<selection>part 1</selection>", "<input>a</input>") for of in (tool, tutor))], 5),
     ("join.step_differs", [context(), tool(), tutor(step="part 2")], 5),
     ("join.context_after_tool", [context(), tool(who=meta(time="2026-02-02 08:59:59"))], 4),
     ("id.context_twice", [context(), context()], 4),
@@ -230,6 +245,13 @@ def test_a_reply_may_stand_before_its_tool_message():
     report = verified(document(context(), tutor(), tool()))
     assert found(report) == []
     assert report.sections[""].by_outcome == {"CORRECT": 1}
+
+
+def test_a_reply_too_far_behind_its_tool_message_is_said_not_to_count():
+    between = (tool(f"other{n}") for n in range(WINDOW))
+    report = verified(document(context(), tool(), *between, tutor()))
+    assert found(report) == [("join.reply_far", "f1", 5 + WINDOW)]
+    assert report.ok
 
 
 def test_a_context_of_another_file_is_its_own_mistake():

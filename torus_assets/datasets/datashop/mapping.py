@@ -14,7 +14,7 @@ from torus_assets.datasets.datashop.answers import Answers
 from torus_assets.datasets.datashop.frame import Fields, Levels, Place, Session, Shelf, Shelves, Step
 from torus_assets.datasets.datashop.ids import digest, identifier
 from torus_assets.datasets.datashop.model import Skill
-from torus_assets.datasets.datashop.text import CUT, Clean, clean, level_name
+from torus_assets.datasets.datashop.text import Clean, clean, level_name
 from torus_assets.datasets.lookup import Lookup
 from torus_assets.datasets.pseudonyms import Names
 from torus_assets.datasets.redaction import Redaction
@@ -210,10 +210,10 @@ def _are_plain(guids: pl.Series) -> bool:
 
 
 def _problem_name(activity_id: int | None, part_id: str | None) -> Clean:
-    """A name that is cut ends in a digest of the whole: two problems must not become one."""
+    """A name that had to be changed ends in a digest of the whole: two problems must not become one."""
     whole = f"Activity {activity_id}, Part {part_id}"
     name = clean(whole, rules.PROBLEM)
-    if not (name.changed and CUT in name.changed):
+    if name.text == whole:
         return name
     return name._replace(text=f"{clean(whole, rules.PROBLEM - 9).text}-{digest(whole)[:8]}")
 

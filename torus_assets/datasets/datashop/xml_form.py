@@ -89,7 +89,8 @@ def _evaluation() -> pl.Expr:
         _attribute("hint_id", _safe("hint_id")), _attribute("classification", _safe("classification")),
     ]  # fmt: skip
     shown = pl.concat_str([pl.lit("<action_evaluation"), *attributes, pl.lit(">")], ignore_nulls=True)
-    return pl.concat_str([shown, _safe("outcome"), pl.lit("</action_evaluation>")])
+    told = pl.any_horizontal(pl.col("outcome", "help_level", "total_hints", "hint_id", "classification").is_not_null())
+    return pl.when(told).then(pl.concat_str([shown, _safe("outcome").fill_null(""), pl.lit("</action_evaluation>")]))
 
 
 def _field(name: str) -> pl.Expr:

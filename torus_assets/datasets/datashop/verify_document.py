@@ -142,8 +142,7 @@ def messages(name: str, open_file: Opener, source: CountedBytes, findings: Findi
             while (first := root[0]) is not element:
                 child += _leave(name, first, child, findings)
             child += 1
-            yield child, element
-            element.clear(keep_tail=True)
+            yield child, element  # it leaves the tree with the next one, when the text after it is known
         for element in list(reader.root):
             child += _leave(name, element, child, findings)
     except etree.XMLSyntaxError as error:

@@ -10,7 +10,7 @@ import pytest
 from datashop_lake import attempt, custom, declared, exported, look_up, page_of, read, reply, said, skill, tool
 
 from torus_assets.datasets import tables_out
-from torus_assets.datasets.datashop import mapping, produce
+from torus_assets.datasets.datashop import mapping, produce, rules
 from torus_assets.datasets.redaction import Redaction
 from torus_assets.datasets.release import Finding, PersonalData, refuse, scan
 
@@ -120,15 +120,18 @@ def leaking(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("keys", [{"format": ["datashop-xml"]}, {"format": ["datashop-tab"]}, {"format": ["csv"]}, {"format": ["parquet"]}])
 @pytest.mark.parametrize("leak", ["my id is 41207", "%7Bone%40example.edu"])
 def test_an_export_that_would_name_a_user_publishes_nothing_and_leaves_nothing(lake, make, store, monkeypatch, keys, leak):
+    monkeypatch.setattr(rules, "MOST_BYTES", 1)  # a file for each session
     look_up(store, {"users": {"41207": {"email": MAIL}}})
-    lake.add("2026-01-03", [attempt("a", response={"input": leak}), attempt("b", 4002, "12:01:00")])
+    lake.add(
+        "2026-01-03", [*(attempt(f"{user}", user) for user in range(4002, 4008)), attempt("a", at="12:01:00", response={"input": leak})]
+    )
     action = "attempt_evaluated" if keys["format"][0] in {"csv", "parquet"} else "datashop"
-    assert make(action, **keys, job_id="sound").result.ok
+    assert make(action, **keys, chunk_rows=1, job_id="sound").result.ok
     before = {entry.key for entry in store.list()}
     look_up(store, {"users": {"41207": {"email": MAIL}}}, "leaking")
     leaking(monkeypatch)
-    with pytest.raises(PersonalData, match=r"chunk_0\.\w+:\d") as refusal:
-        make(action, **keys, job_id="leaking")
+    with pytest.raises(PersonalData, match=r"chunk_[1-6]\.\w+:\d") as refusal:
+        make(action, **keys, chunk_rows=1, job_id="leaking")
     assert ID not in str(refusal.value)
     assert "example" not in str(refusal.value)
     assert {entry.key for entry in store.list()} - before == {"contexts/leaking.json"}

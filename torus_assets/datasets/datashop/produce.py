@@ -26,7 +26,7 @@ import pyarrow as pa
 from torus_assets.datasets.datashop import attempts, rules, tutored
 from torus_assets.datasets.datashop.facts import facts
 from torus_assets.datasets.datashop.mapping import Mapper
-from torus_assets.datasets.datashop.pieces import Paths, Piece, Reader, connect
+from torus_assets.datasets.datashop.pieces import PIECE_MEMORY, Paths, Piece, Reader, connect
 from torus_assets.datasets.datashop.tab_form import Shape, TabForm
 from torus_assets.datasets.datashop.xml_form import XmlForm
 from torus_assets.datasets.lookup import Lookup
@@ -34,7 +34,7 @@ from torus_assets.datasets.pseudonyms import Names
 from torus_assets.datasets.redaction import Redaction
 from torus_assets.datasets.request import Request
 
-SLICE = 2_000  # transactions whose text is made at once: 5 MB of XML
+SLICE = 1_000  # transactions whose text is made at once: 2.6 MB of XML; twice as many cost 4 % less CPU and 20 MB more
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,7 +111,7 @@ class Maker:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.connection = connect(work.folder)
+        self.connection = connect(work.folder, PIECE_MEMORY)
         self.reader = Reader(self.connection, work.request, work.paths)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -9,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datashop_lake import attempt, by_guid, exported, judged, look_up, notes, page_of, read
+from small_lake import part
 
 from torus_assets.datasets.datashop.answers import Answers
+from torus_assets.datasets.datashop.verify import iter_transactions
 from torus_assets.datasets.lookup import parse_lookup
 from torus_assets.datasets.redaction import Redaction
 
@@ -323,3 +326,15 @@ def test_long_and_odd_part_ids_stay_problems_of_their_own(lake, make):
     ids = ["p" * 150 + end for end in "ab"] + ["it's\tone", "it's one", "1", "1 ", "1\x1b", "1\x00"]
     lake.add("2026-01-03", [attempt(f"{at}", at=f"12:00:0{at}", part_id=part_id) for at, part_id in enumerate(ids)])
     assert len({one.problem for one in read(exported(make))}) == len(ids) == 8
+
+
+def test_two_students_with_one_attempt_guid_are_told_apart_and_cost_nobody_the_data_set(lake, make):
+    lake.add(
+        "2026-01-02",
+        [part(user=1001, part_attempt_guid="same"), part(user=1002, part_attempt_guid="same"), part(user=1001, part_attempt_guid="other")],
+    )
+    made = make("datashop", format=["datashop-xml", "datashop-tab"])
+    assert made.result.ok
+    ids = [one.id for one in iter_transactions([("x.xml", lambda: io.BytesIO(made.body("chunk_0.xml")))])]
+    assert len(ids) == len(set(ids)) == 6  # each attempt with its hint
+    assert made.result.receipt["notes"]["attempts_of_several_students"] == 2

@@ -17,6 +17,7 @@ import polars as pl
 
 from torus_assets.datasets.datashop import rules
 from torus_assets.datasets.datashop.frame import each, frame
+from torus_assets.datasets.datashop.ids import digest
 from torus_assets.datasets.datashop.mapping import Mapper
 
 ATTEMPT_SUB = 1 << 20  # an attempt comes after its hints
@@ -47,7 +48,14 @@ def _ids(rows: pl.DataFrame, mapper: Mapper) -> list[pl.Series]:
     own = mapper.guids(
         rows.select(pl.coalesce("part_attempt_guid", pl.format("event-{}", "event_hash")).alias("part_attempt_guid")).to_series()
     )
-    return [own, mapper.message_ids(own).alias("id"), *_shown(rows, mapper)]
+    ids = mapper.message_ids(own).alias("id")
+    shared = rows["part_attempt_guid"].is_in(list(mapper.shared_attempts)) if mapper.shared_attempts else None
+    if shared is not None and shared.any():
+        students = (mapper.shelves.sessions.values[number].student for number in rows["session"])
+        unique = [digest(*one)[:32] for one in zip(rows["section_id"], students, own, strict=True)]
+        ids = ids.zip_with(~shared.fill_null(False), pl.Series(unique)).alias("id")
+        mapper.count("attempts_of_several_students", int(shared.sum()))
+    return [own, ids, *_shown(rows, mapper)]
 
 
 def _shown(rows: pl.DataFrame, mapper: Mapper) -> list[pl.Series]:

@@ -39,6 +39,7 @@ class Mapper:
     redaction: Redaction
     dataset: str
     shared_sessions: frozenset[str] = frozenset()  # session ids that several students have: then each gets one of her own
+    shared_attempts: frozenset[str] = frozenset()  # the same for guids of part attempts, which become ids of transactions
     notes: Counter[str] = field(default_factory=Counter)  # what was replaced, cut, not found
     unreadable: Counter[tuple[str, int]] = field(default_factory=Counter)  # statements that gave nothing, by reason and section
     shelves: Shelves = field(default_factory=Shelves)

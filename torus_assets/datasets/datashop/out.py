@@ -48,7 +48,7 @@ def write(
     target: Scope = scope(connection, request, paths, lookup)
     made = Made(target.sections)
     dataset = request.dataset_name or lookup.dataset_name or request.job_id
-    work = Work(request, paths, lookup, names, output.users, dataset, target.shape, plan.shared_sessions, folder)
+    work = Work(request, paths, lookup, names, output.users, dataset, target.shape, plan.shared_sessions, folder, plan.shared_attempts)
     total = sum(person.rows for piece in plan.pieces for person in piece.people)
     for done in pieces_done(work, plan.pieces, workers):
         _put(done, output)

@@ -24,7 +24,8 @@ from torus_assets.xapi.tables import BY_KIND
 
 PIECE_ROWS = 15_000  # a worker takes 0.25 GB at the peak; a third more rows cost 0.05 GB more and no less CPU
 MEMORY = "200MB"  # of DuckDB for what looks at a whole data set (the rollup of 1 M transactions ends at 100); it spills beyond
-PIECE_MEMORY = "100MB"  # for one piece; 80 spilled, for a third more CPU
+PIECE_MB = 100  # of DuckDB for one piece; 80 spilled, for a third more CPU
+ROWS_PER_MB = 500  # more of it where one student alone has more rows than a piece
 SQL = Path(__file__).parents[1] / "sql"
 KINDS = {"attempts": "part_attempt", "tutors": "tutor_message", "views": "page_viewed"}
 
@@ -56,6 +57,7 @@ class Plan:
     pieces: tuple[Piece, ...]
     users: frozenset[tuple[str | None, str]]  # everyone with an event that a DataShop data set reads, page views included
     shared_sessions: frozenset[str]  # session ids that several users have
+    shared_attempts: frozenset[str]  # guids of part attempts that several have
 
 
 def by_kind(files: Sequence[Any], paths: Sequence[Path], scratch: Path) -> dict[str, list[Path]]:
@@ -70,12 +72,12 @@ def by_kind(files: Sequence[Any], paths: Sequence[Path], scratch: Path) -> dict[
     return found
 
 
-def connect(scratch: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
+def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     """An engine of our own in memory, which spills into `scratch`."""
     return duckdb.connect(
         config={
             "threads": 1,
-            "memory_limit": memory,
+            "memory_limit": MEMORY,
             "temp_directory": str(scratch / "duckdb"),
             "autoinstall_known_extensions": False,
         }
@@ -88,15 +90,16 @@ def plan(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, 
         _sql("people"),
         {"sections": list(request.section_ids), **{name: _texts(paths[name]) for name in KINDS}},
     ).fetchall()
-    shared = connection.execute(
-        _sql("shared_sessions"), {"sections": list(request.section_ids), "attempts": _texts(paths["attempts"])}
-    ).fetchall()
+    read = {"sections": list(request.section_ids), "attempts": _texts(paths["attempts"])}
+    sessions, attempts = (
+        frozenset(text for (text,) in connection.execute(_sql(name), read).fetchall()) for name in ("shared_sessions", "shared_attempts")
+    )
     people = [Person(*row[:4]) for row in counted if row[3]]
     people.sort(
         key=lambda person: (person.section_id, names.learner(person.home_page, person.user_id), person.home_page or "", person.user_id)
     )
     users = frozenset((row[1], row[2]) for row in counted)
-    return Plan(tuple(_pieces(people)), users, frozenset(session for (session,) in shared))
+    return Plan(tuple(_pieces(people)), users, sessions, attempts)
 
 
 def _pieces(people: Sequence[Person]) -> Iterator[Piece]:
@@ -126,6 +129,7 @@ class Reader:
         `fates` gets what became of each row, by kind and fate.
         """
         asked, run = self.request, self.connection.execute
+        run(f"SET memory_limit = '{max(PIECE_MB, sum(person.rows for person in piece.people) // ROWS_PER_MB)}MB'")
         self.connection.register("wanted", _wanted(piece))
         bounds = {"first_section": piece.people[0].section_id, "last_section": piece.people[-1].section_id}
         run(_sql("placed"), {**bounds, "attempts": _texts(self.paths["attempts"]), "tutors": _texts(self.paths["tutors"])})

@@ -26,7 +26,7 @@ import pyarrow as pa
 from torus_assets.datasets.datashop import attempts, rules, tutored
 from torus_assets.datasets.datashop.facts import facts
 from torus_assets.datasets.datashop.mapping import Mapper
-from torus_assets.datasets.datashop.pieces import PIECE_MEMORY, Paths, Piece, Reader, connect
+from torus_assets.datasets.datashop.pieces import Paths, Piece, Reader, connect
 from torus_assets.datasets.datashop.tab_form import Shape, TabForm
 from torus_assets.datasets.datashop.xml_form import XmlForm
 from torus_assets.datasets.lookup import Lookup
@@ -50,6 +50,7 @@ class Work:
     shape: Shape
     shared_sessions: frozenset[str]
     folder: Path
+    shared_attempts: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -111,7 +112,7 @@ class Maker:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.connection = connect(work.folder, PIECE_MEMORY)
+        self.connection = connect(work.folder)
         self.reader = Reader(self.connection, work.request, work.paths)
 
     def close(self) -> None:
@@ -120,7 +121,7 @@ class Maker:
     def make(self, piece: Piece) -> PieceDone:
         work = self.work
         fates: Counter[tuple[str, str]] = Counter()
-        mapper = Mapper(work.lookup, work.names, work.redaction, work.dataset, work.shared_sessions)
+        mapper = Mapper(work.lookup, work.names, work.redaction, work.dataset, work.shared_sessions, work.shared_attempts)
         rows = self.reader.read(piece, fates)
         made = transactions(rows, mapper)
         path = work.folder / f"facts-{piece.number:06d}.parquet"

@@ -13,6 +13,7 @@ NOTES = {
     "astral_characters_replaced": ("character|characters", "that DataShop cannot store (emoji and the like), now a plain form or U+FFFD"),
     "texts_cut": ("text|texts", "cut to the length that DataShop takes"),
     "unscored_attempts": ("attempt|attempts", "without a score, or with nothing to score: untutored actions, neither correct nor incorrect"),
+    "attempts_of_several_students": ("attempt|attempts", "whose GUID several students have: told apart by ids of their own"),
     "sessions_without_id": ("session|sessions", "without an id in the events: told apart by pauses"),
     "hints_not_in_lookup": ("hint|hints", "that the course's lookup does not know: without text and number"),
     "skills_not_in_lookup": ("skill|skills", "without a title in the course's lookup: named by their id"),

@@ -14,7 +14,7 @@ import dagster as dg
 
 from resources.deployments import instance_home
 from torus_assets import definitions, partitions, settings
-from torus_assets.datasets.request import Request, run_key
+from torus_assets.datasets.request import Request
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 CALM = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -58,7 +58,7 @@ def run_dataset(request: Request, **resources: Any) -> RunOutcome:
     with instance() as opened:
         opened.add_dynamic_partitions(str(partitions.DATASET_JOBS.name), [request.job_id])
     job = "datashop" if request.action == "datashop" else "dataset"
-    return _run(job, {"torus/request": run_key(request)}, request.job_id, None, resources)
+    return _run(job, {}, request.job_id, None, resources)
 
 
 def _run(

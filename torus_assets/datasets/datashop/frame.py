@@ -1,7 +1,7 @@
 """A piece's transactions as a table: what both forms and the facts are written from, column by column.
 
 Python looks at each different value once (a problem, a response, a feedback, a list of skills); what is done per row is done by polars.
-A row is what `model.Transaction` is, with what many share held in a `Shelf` and named by its number there.
+A row is one transaction, with what many share held in a `Shelf` and named by its number there.
 """
 
 from __future__ import annotations

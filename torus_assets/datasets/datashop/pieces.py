@@ -115,6 +115,17 @@ def _pieces(people: Sequence[Person]) -> Iterator[Piece]:
         yield Piece(number, first, tuple(taken))
 
 
+def restrictions(request: Request) -> dict[str, Any]:
+    """The request's restrictions on rows, as the SQL files name them."""
+    return {
+        "date_from": request.date_from,
+        "date_to": request.date_to,
+        "project_id": request.project_id,
+        "page_ids": list(request.page_ids) if request.page_ids is not None else None,
+        "ignored": list(request.ignored_student_ids),
+    }
+
+
 @dataclass
 class Reader:
     """Reads pieces through one connection."""
@@ -133,16 +144,7 @@ class Reader:
         self.connection.register("wanted", _wanted(piece))
         bounds = {"first_section": piece.people[0].section_id, "last_section": piece.people[-1].section_id}
         run(_sql("placed"), {**bounds, "attempts": _texts(self.paths["attempts"]), "tutors": _texts(self.paths["tutors"])})
-        run(
-            _sql("piece"),
-            {
-                "date_from": asked.date_from,
-                "date_to": asked.date_to,
-                "project_id": asked.project_id,
-                "page_ids": list(asked.page_ids) if asked.page_ids is not None else None,
-                "ignored": list(asked.ignored_student_ids),
-            },
-        )
+        run(_sql("piece"), restrictions(asked))
         for kind, fate, rows in run("SELECT kind, fate, count(*) FROM piece GROUP BY ALL").fetchall():
             fates[kind, fate] += rows
         rows = self.connection.sql(_sql("rows"), params={**bounds, "views": _texts(self.paths["views"])}).pl()

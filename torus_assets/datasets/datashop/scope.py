@@ -13,7 +13,7 @@ import msgspec
 
 from torus_assets.datasets.datashop import rules
 from torus_assets.datasets.datashop.mapping import skill_name
-from torus_assets.datasets.datashop.pieces import SQL, Paths
+from torus_assets.datasets.datashop.pieces import SQL, Paths, restrictions
 from torus_assets.datasets.datashop.tab_form import Shape, tutor_heading
 from torus_assets.datasets.datashop.text import clean, heading_name, level_name
 from torus_assets.datasets.datashop.tutor import CONTEXT, TOOL, TutorMessage, UnreadableXml, messages
@@ -82,21 +82,9 @@ def scope(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths,
     return Scope({section: one.counts() for section, one in sorted(found.items()) if one.transactions}, shape)
 
 
-def restrictions(request: Request) -> dict[str, Any]:
-    """The request's restrictions, as the SQL files name them."""
-    return {
-        "sections": list(request.section_ids),
-        "date_from": request.date_from,
-        "date_to": request.date_to,
-        "project_id": request.project_id,
-        "page_ids": list(request.page_ids) if request.page_ids is not None else None,
-        "ignored": list(request.ignored_student_ids),
-    }
-
-
 def _attempts(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, lookup: Lookup, found: dict[int, _Section]) -> int:
     """Counts part attempts and hints; the most skills that one attempt has."""
-    connection.execute((SQL / "datashop_expected.sql").read_text(), restrictions(request) | {"attempts": list(map(str, paths["attempts"]))})
+    connection.execute((SQL / "datashop_expected.sql").read_text(), _read(request, "attempts", paths))
     skills: dict[str, list[tuple[str, str]]] = {}
     problems: dict[tuple[Any, ...], object] = {}
     for row in iter(lambda: connection.fetchmany(FETCH_ROWS), []):
@@ -118,12 +106,16 @@ def _attempts(connection: duckdb.DuckDBPyConnection, request: Request, paths: Pa
     return max(map(len, skills.values()), default=0)
 
 
+def _read(request: Request, name: str, paths: Paths) -> dict[str, Any]:
+    return {**restrictions(request), "sections": list(request.section_ids), name: [str(path) for path in paths[name]]}
+
+
 def _levels(lookup: Lookup, page: int | None) -> tuple[str, ...]:
     return tuple(level_name(title).text for _, title in lookup.place(page).levels)
 
 
 def _tutored(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths) -> Iterator[_Tutored]:
-    connection.execute((SQL / "datashop_tutor_rows.sql").read_text(), restrictions(request) | {"tutors": list(map(str, paths["tutors"]))})
+    connection.execute((SQL / "datashop_tutor_rows.sql").read_text(), _read(request, "tutors", paths))
     at: _Tutored | None = None
     for rows in iter(lambda: connection.fetchmany(FETCH_ROWS), []):
         for section_id, home, user, page, activity, attempt, xml in rows:

@@ -22,6 +22,8 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from benchmarks import worlds
+
 CHUNK_ROWS = 50_000
 LINES_PER_OBJECT = 20
 OLI = "http://oli.cmu.edu/extensions/"
@@ -125,22 +127,6 @@ def before(folder: Path) -> int:
 
     started(pd)
 
-    def array(values: list | None) -> str | None:
-        return None if values is None else '"' + ",".join(map(str, values)) + '"'
-
-    def encoded(value: object) -> str:
-        return '"' + json.dumps(value, separators=(",", ":")) + '"'
-
-    scope = ("section_id", "project_id", "publication_id", "page_id", "activity_id", "activity_revision_id")
-    attempt = (
-        "page_attempt_guid",
-        "page_attempt_number",
-        "part_id",
-        "part_attempt_guid",
-        "part_attempt_number",
-        "activity_attempt_number",
-        "activity_attempt_guid",
-    )
     rows: list[dict] = []
     written = chunk = 0
     (folder / "before").mkdir()
@@ -150,17 +136,10 @@ def before(folder: Path) -> int:
 
     for path in sorted((folder / "objects").iterdir()):
         for line in path.read_bytes().decode().splitlines():
-            value = json.loads(line)
-            extensions, result = value["context"]["extensions"], value["result"]
-            if value["object"]["definition"]["type"] != "http://adlnet.gov/expapi/activities/question":
+            row = worlds.old_row(line)
+            if row is None:
                 continue
-            rows.append({
-                "event_type": value["object"]["definition"]["name"]["en-US"], "timestamp": value["timestamp"], "user_id": value["actor"]["account"]["name"],
-                **{name: extensions[OLI + name] for name in scope}, "attached_objectives": array(extensions[OLI + "attached_objectives"]),
-                **{name: extensions[OLI + name] for name in attempt}, "score": result["score"]["raw"], "out_of": result["score"]["max"],
-                "response": encoded(result["response"]), "feedback": encoded(result["extensions"][OLI + "feedback"]),
-                "hints": array(extensions[OLI + "hints_requested"]),
-            })  # fmt: skip
+            rows.append(row)
             written += 1
             if len(rows) == CHUNK_ROWS:
                 save()

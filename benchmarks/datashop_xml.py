@@ -70,6 +70,7 @@ def before(folder: Path, *, files: bool) -> Made:
 
 def now(folder: Path, *, files: bool, pseudonyms: bool) -> Made:
     """Ours, with one worker: its own process."""
+    from torus_assets.datasets import reading
     from torus_assets.datasets.datashop import pieces, produce, rules
     from torus_assets.datasets.datashop.tab_form import Shape
     from torus_assets.datasets.lookup import parse_lookup
@@ -88,7 +89,7 @@ def now(folder: Path, *, files: bool, pseudonyms: bool) -> Made:
         by_kind = pieces.by_kind(wanted, paths, out)
         with pieces.connect(out) as connection:
             plan = pieces.plan(connection, request, by_kind, names)
-        users = names.redaction(plan.users, {})
+        users = names.redaction(reading.users(request, paths), {})
         shape = Shape(lookup.level_types, ((rules.DEFAULT_MODEL, 2, False),))  # of the table, which is not made
         work = produce.Work(request, by_kind, lookup, names, users, "bench", shape, plan.shared_sessions, out)
         made = _files if files else _in_memory

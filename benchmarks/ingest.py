@@ -32,22 +32,6 @@ def before(folder: Path) -> int:
     """The old way; returns the rows written."""
     import pandas as pd
 
-    def array(values: list | None) -> str | None:
-        return None if values is None else '"' + ",".join(map(str, values)) + '"'
-
-    def encoded(value: object) -> str:
-        return '"' + json.dumps(value, separators=(",", ":")) + '"'
-
-    scope = ("section_id", "project_id", "publication_id", "page_id", "activity_id", "activity_revision_id")
-    attempt = (
-        "page_attempt_guid",
-        "page_attempt_number",
-        "part_id",
-        "part_attempt_guid",
-        "part_attempt_number",
-        "activity_attempt_number",
-        "activity_attempt_guid",
-    )
     rows: list[dict] = []
     written = chunk = 0
     out = folder / "out"
@@ -58,17 +42,10 @@ def before(folder: Path) -> int:
 
     for path in sorted((folder / "bundles").rglob("*.jsonl")):
         for line in path.read_bytes().decode().splitlines():
-            value = json.loads(line)
-            if value["object"]["definition"]["type"] != "http://adlnet.gov/expapi/activities/question":
+            row = worlds.old_row(line)
+            if row is None:
                 continue
-            extensions, result = value["context"]["extensions"], value["result"]
-            rows.append({
-                "event_type": value["object"]["definition"]["name"]["en-US"], "timestamp": value["timestamp"], "user_id": value["actor"]["account"]["name"],
-                **{name: extensions[worlds.OLI + name] for name in scope}, "attached_objectives": array(extensions[worlds.OLI + "attached_objectives"]),
-                **{name: extensions[worlds.OLI + name] for name in attempt}, "score": result["score"]["raw"], "out_of": result["score"]["max"],
-                "response": encoded(result["response"]), "feedback": encoded(result["extensions"][worlds.OLI + "feedback"]),
-                "hints": array(extensions[worlds.OLI + "hints_requested"]),
-            })  # fmt: skip
+            rows.append(row)
             written += 1
             if len(rows) == CHUNK_ROWS:
                 save()

@@ -65,6 +65,35 @@ PLACES = (
 )
 
 
+OLD_SCOPE = ("section_id", "project_id", "publication_id", "page_id", "activity_id", "activity_revision_id")
+OLD_ATTEMPT = (
+    "page_attempt_guid", "page_attempt_number", "part_id", "part_attempt_guid", "part_attempt_number", "activity_attempt_number", "activity_attempt_guid",
+)  # fmt: skip
+
+
+def old_row(line: str) -> dict[str, object] | None:
+    """A part attempt as the job this replaces reads and encodes it (spec/datasets.md 5); None for another kind."""
+    value = json.loads(line)
+    extensions, result = value["context"]["extensions"], value["result"]
+    if value["object"]["definition"]["type"] != "http://adlnet.gov/expapi/activities/question":
+        return None
+    return {
+        "event_type": value["object"]["definition"]["name"]["en-US"], "timestamp": value["timestamp"], "user_id": value["actor"]["account"]["name"],
+        **{name: extensions[OLI + name] for name in OLD_SCOPE}, "attached_objectives": _old_list(extensions[OLI + "attached_objectives"]),
+        **{name: extensions[OLI + name] for name in OLD_ATTEMPT}, "score": result["score"]["raw"], "out_of": result["score"]["max"],
+        "response": _old_json(result["response"]), "feedback": _old_json(result["extensions"][OLI + "feedback"]),
+        "hints": _old_list(extensions[OLI + "hints_requested"]),
+    }  # fmt: skip
+
+
+def _old_list(values: list | None) -> str | None:
+    return None if values is None else '"' + ",".join(map(str, values)) + '"'
+
+
+def _old_json(value: object) -> str:
+    return '"' + json.dumps(value, separators=(",", ":")) + '"'
+
+
 def template() -> str:
     """One statement with `%(place)s` where lines differ."""
     extensions = {

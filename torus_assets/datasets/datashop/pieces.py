@@ -55,7 +55,6 @@ class Plan:
     """Who is in the sections, in order of section and shown name."""
 
     pieces: tuple[Piece, ...]
-    users: frozenset[tuple[str | None, str]]  # everyone with an event that a DataShop data set reads, page views included
     shared_sessions: frozenset[str]  # session ids that several users have
     shared_attempts: frozenset[str]  # guids of part attempts that several have
 
@@ -98,8 +97,7 @@ def plan(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, 
     people.sort(
         key=lambda person: (person.section_id, names.learner(person.home_page, person.user_id), person.home_page or "", person.user_id)
     )
-    users = frozenset((row[1], row[2]) for row in counted)
-    return Plan(tuple(_pieces(people)), users, sessions, attempts)
+    return Plan(tuple(_pieces(people)), sessions, attempts)
 
 
 def _pieces(people: Sequence[Person]) -> Iterator[Piece]:

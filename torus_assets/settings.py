@@ -61,7 +61,13 @@ class Settings:
     max_quarantined_share: float
     workers: int
     pseudonym_key: str | None
+    tombstone_key: str | None  # of learners who were forgotten; the pseudonym key when not set
     database_url: str | None  # of Torus' PostgreSQL; holds a password
+    arrivals_queue_url: str | None  # SQS queue with the bucket's notifications
+    open_days: int  # upload days, today included, that the listing of arrivals looks at
+    listing_seconds: float  # that one tick may spend on listing
+    fresh_minutes: int  # that an arrived bundle may wait before the newest day counts as stale
+    webhook_url: str | None  # where failures are told; may hold a secret
 
     @property
     def spool(self) -> Path:
@@ -96,7 +102,13 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         max_quarantined_share=_share(env, "TORUS_MAX_QUARANTINED_SHARE", 0.05),
         workers=_integer(env, "TORUS_WORKERS", os.cpu_count() or 1, at_least=1),
         pseudonym_key=env.get("TORUS_PSEUDONYM_KEY"),
+        tombstone_key=env.get("TORUS_TOMBSTONE_KEY"),
         database_url=env.get("TORUS_DATABASE_URL"),
+        arrivals_queue_url=env.get("TORUS_ARRIVALS_QUEUE_URL"),
+        open_days=_integer(env, "TORUS_OPEN_DAYS", 3, at_least=1),
+        listing_seconds=_seconds(env, "TORUS_LISTING_SECONDS", 1.0, at_most=40),
+        fresh_minutes=_integer(env, "TORUS_FRESH_MINUTES", 60, at_least=1),
+        webhook_url=env.get("TORUS_NOTIFY_WEBHOOK_URL"),
     )
 
 
@@ -129,6 +141,17 @@ def _share(env: Mapping[str, str], variable: str, default: float) -> float:
     if not 0 <= share <= 1:
         raise SettingsError(f"{variable}: expected a share between 0 and 1, got {text!r}")
     return share
+
+
+def _seconds(env: Mapping[str, str], variable: str, default: float, *, at_most: float) -> float:
+    text = env.get(variable, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= at_most:
+        raise SettingsError(f"{variable}: expected seconds, more than 0 and at most {at_most:g}, got {text!r}")
+    return seconds
 
 
 def _day(env: Mapping[str, str], variable: str, default: str) -> date:

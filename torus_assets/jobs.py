@@ -39,19 +39,7 @@ DATASET = dg.define_asset_job(
     partitions_def=DATASET_JOBS,
     description="A researcher's request into CSV or Parquet with a receipt.",
 )
-DATASHOP_REFRESH = dg.define_asset_job(
-    "refresh",
-    selection=dg.AssetSelection.assets(INDEX, *DAY_ASSETS, RAW_EVENTS),
-    partitions_def=EVENT_DAYS,
-    description="Days from their bundles to ClickHouse: what has just arrived, or a backfill.",
-)
-REPLAY = dg.define_asset_job(
-    "replay",
-    selection=dg.AssetSelection.assets(*DAY_ASSETS, RAW_EVENTS),
-    partitions_def=EVENT_DAYS,
-    description="Refused lines parsed again from their kept bytes, into the lake and ClickHouse.",
-)
-DATASET = dg.define_asset_job(
+DATASHOP_DATASET = dg.define_asset_job(
     "datashop",
     selection=dg.AssetSelection.assets(LOOKUP, DATASHOP),
     partitions_def=DATASET_JOBS,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from tests.factories import Place
 from torus_assets.engine import decode, local
-from torus_assets.xapi import ingest, lake
+from torus_assets.xapi import commit, lake
 
 POINTS: dict[str, tuple[Any, str, bool]] = {  # owner, name, after the call
     "snapshot": (lake.Lake, "snapshot", False),
@@ -25,8 +25,8 @@ POINTS: dict[str, tuple[Any, str, bool]] = {  # owner, name, after the call
     "decoded": (local, "decode_all", True),
     "flush": (decode.Spool, "flush", False),
     "flushed": (decode.Spool, "flush", True),
-    "settle": (ingest, "settle", False),
-    "settled": (ingest, "settle", True),
+    "settle": (commit, "settle", False),
+    "settled": (commit, "settle", True),
     "place": (lake.Lake, "place", False),
     "placed": (lake.Lake, "place", True),
     "commit": (lake.Lake, "commit", False),

@@ -21,6 +21,7 @@ from torus_assets.engine import local
 from torus_assets.engine.local import WorkerFailed
 from torus_assets.xapi.ingest import clear_spool
 from torus_assets.xapi.lake import LakeMissing
+from torus_assets.xapi.tombstones import NONE
 
 LINES = 3000
 POINTS = [
@@ -125,7 +126,7 @@ def test_a_running_workers_folder_is_not_cleared(place):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin
         assert worker.stdout
-        worker.stdin.write("[0, []]\n")
+        worker.stdin.write(f"{NONE.packed()}\n[0, []]\n")
         worker.stdin.flush()
         assert worker.stdout.readline() == '["read", []]\n'
         assert clear_spool(place.spool) == []

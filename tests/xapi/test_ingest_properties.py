@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.factories import SECTION, Place, bundle_key, line, numbered, statement
+from tests.xapi.forgetful import ADA, Forgetful, of_ada
 
 OTHER = 4000
 LINES = [
@@ -88,3 +89,42 @@ def test_a_changed_bundle_gives_what_it_would_have_given_at_first(arriving, whic
         changed = place.contents()
         place.ingest(rebuild=True)
         assert place.contents() == changed
+
+
+HERS = [of_ada(), of_ada("video_played"), of_ada("page_viewed", timestamp="noon"), of_ada()[:-30]]
+mixed = st.lists(st.sampled_from([*LINES, *HERS]), max_size=6).map(b"\n".join)
+mixed_bundles = st.lists(
+    st.tuples(st.integers(0, 59), st.sampled_from([SECTION, SECTION, OTHER]), mixed), min_size=1, max_size=6, unique_by=lambda b: b[0]
+)
+
+
+@settings(max_examples=12)
+@given(mixed_bundles, splits, st.integers(0, 6), st.randoms(use_true_random=False))
+def test_a_learner_forgotten_at_any_step_leaves_what_a_rebuild_without_them_gives(arriving, sizes, forgotten_after, random):
+    with tempfile.TemporaryDirectory() as folder:
+        stepwise = Forgetful(Path(folder) / "stepwise")
+        random.shuffle(arriving)
+        waiting = list(arriving)
+        for step, size in enumerate(sizes):
+            if step == forgotten_after:
+                stepwise.forget()
+                stepwise.lake.ensure()
+                stepwise.resettle()
+            for bundle in waiting[:size]:
+                put(stepwise, bundle)
+            del waiting[:size]
+            stepwise.ingest()
+        stepwise.forget()
+        stepwise.resettle()
+        by_steps = stepwise.contents()
+        assert not any(row.get("user_id") == ADA for rows in by_steps.values() for row in rows)
+        stepwise.fates()
+        stepwise.ingest(rebuild=True)
+        assert stepwise.contents() == by_steps, "a rebuild of the same lake"
+
+        at_once = Forgetful(Path(folder) / "at_once")
+        at_once.forget()
+        for bundle in arriving:
+            put(at_once, bundle)
+        at_once.ingest()
+        assert without_etags(at_once.contents(), at_once.root) == without_etags(by_steps, stepwise.root)

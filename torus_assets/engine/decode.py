@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from torus_assets.clients.object_store import ObjectStore
 from torus_assets.xapi import parse, tables
+from torus_assets.xapi.tombstones import NONE, Tombstones
 
 READERS = 16  # objects asked for at once by one process, of a remote store
 AHEAD_BYTES = 48 << 20  # fetched but not yet decoded, per process
@@ -39,6 +40,10 @@ REFUSED = pa.schema(
     ]
 )
 PLACE_COLUMNS = len(tables.PLACE)
+USER, HOME = (
+    {table.kind: [column.name for column in table.columns[PLACE_COLUMNS:]].index(name) for table in tables.EVENT_TABLES}
+    for name in ("user_id", "home_page")
+)  # of a row, by kind
 
 
 class Task(NamedTuple):
@@ -59,6 +64,7 @@ class BundleRead(NamedTuple):
     bytes: int
     lines: int
     blank: int
+    forgotten: int
 
 
 class BundleGone(FileNotFoundError):
@@ -127,10 +133,23 @@ class Spool:
         self._bytes = 0
 
 
-def decode(store: ObjectStore, tasks: Sequence[Task], folder: Path, name: str, max_line_bytes: int) -> list[BundleRead]:
+def without_forgotten(parsed: parse.Parsed, tombstones: Tombstones) -> tuple[parse.Parsed, int]:
+    """The lines that may be kept, and how many are of forgotten learners: of those not even a hash goes on."""
+    if not tombstones:
+        return parsed, 0
+    forgets = tombstones.forgets
+    events = [event for event in parsed.events if not forgets(event.row[HOME[event.kind]], event.row[USER[event.kind]])]
+    refusals = [refusal for refusal in parsed.refusals if not tombstones.forgets_refused(refusal.raw)]
+    kept = parsed._replace(events=events, refusals=refusals)
+    return kept, len(parsed.events) - len(events) + len(parsed.refusals) - len(refusals)
+
+
+def decode(
+    store: ObjectStore, tasks: Sequence[Task], folder: Path, name: str, max_line_bytes: int, tombstones: Tombstones = NONE
+) -> list[BundleRead]:
     """Reads the bundles, in order, and spools their lines under `folder` in files that carry `name`.
 
-    Memory is bounded by `AHEAD_BYTES`, `FLUSH_BYTES` of lines as rows, and one line.
+    Lines of forgotten learners are counted and dropped. Memory is bounded by `AHEAD_BYTES`, `FLUSH_BYTES` of lines as rows, and one line.
 
     Raises:
         BundleGone: an object is not there any more; the key is in the message.
@@ -139,17 +158,17 @@ def decode(store: ObjectStore, tasks: Sequence[Task], folder: Path, name: str, m
     reads: list[BundleRead] = []
     for task, fetched in _fetched(store, tasks):
         if fetched is None:
-            reads.append(_streamed(store, task, spool, max_line_bytes))
+            reads.append(_streamed(store, task, spool, max_line_bytes, tombstones))
             continue
-        parsed = parse.parse(fetched.body, task.section, max_line_bytes)
+        parsed, forgotten = without_forgotten(parse.parse(fetched.body, task.section, max_line_bytes), tombstones)
         spool.add(task.no, parsed, len(fetched.body))
-        reads.append(_read(task, fetched.etag, fetched.last_modified, len(fetched.body), parsed.lines, parsed.blank))
+        reads.append(_read(task, fetched.etag, fetched.last_modified, len(fetched.body), parsed.lines, parsed.blank, forgotten))
     spool.flush()
     return reads
 
 
-def _read(task: Task, etag: str, last_modified: datetime, size: int, lines: int, blank: int) -> BundleRead:
-    return BundleRead(task.no, etag, last_modified.isoformat(), size, lines, blank)
+def _read(task: Task, etag: str, last_modified: datetime, size: int, lines: int, blank: int, forgotten: int) -> BundleRead:
+    return BundleRead(task.no, etag, last_modified.isoformat(), size, lines, blank, forgotten)
 
 
 def _get(store: ObjectStore, task: Task) -> Any:
@@ -188,15 +207,15 @@ def _fetched(store: ObjectStore, tasks: Iterable[Task]) -> Iterator[tuple[Task, 
 BATCH_LINES = 1000  # of a streamed object, parsed together
 
 
-def _streamed(store: ObjectStore, task: Task, spool: Spool, max_line_bytes: int) -> BundleRead:
+def _streamed(store: ObjectStore, task: Task, spool: Spool, max_line_bytes: int, tombstones: Tombstones) -> BundleRead:
     """A large object, block by block; its lines are numbered as if it had been read whole."""
     try:
         stream = store.stream(task.key)
     except FileNotFoundError:
         raise BundleGone(f"{store.uri(task.key)}: the object is gone since it was listed; run the ingest again") from None
-    size = lines = blank = numbered = 0
+    size = lines = blank = numbered = forgotten = 0
     for batch in _batches(parse.streamed_lines(stream.chunks, max_line_bytes)):
-        parsed = parse.parse_lines(batch, task.section, max_line_bytes)
+        parsed, dropped = without_forgotten(parse.parse_lines(batch, task.section, max_line_bytes), tombstones)
         moved = parse.Parsed(
             [event._replace(line=event.line + numbered) for event in parsed.events],
             [refusal._replace(line=refusal.line + numbered) for refusal in parsed.refusals],
@@ -208,8 +227,9 @@ def _streamed(store: ObjectStore, task: Task, spool: Spool, max_line_bytes: int)
         size += length
         lines += parsed.lines
         blank += parsed.blank
+        forgotten += dropped
         numbered += parsed.lines - parsed.blank
-    return _read(task, stream.etag, stream.last_modified, task.bytes, lines, blank)
+    return _read(task, stream.etag, stream.last_modified, task.bytes, lines, blank, forgotten)
 
 
 def _batches(lines: Iterable[bytes | parse.OverLong]) -> Iterator[list[bytes | parse.OverLong]]:

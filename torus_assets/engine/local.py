@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 
 from torus_assets.clients.object_store import open_store
 from torus_assets.engine.decode import BundleGone, BundleRead, Task, decode
+from torus_assets.xapi.tombstones import NONE, Tombstones
 
 INLINE_BYTES = 4 << 20  # a plan smaller than this is decoded here: starting a worker takes 0.4 s
 BATCH_BYTES = 32 << 20  # one message to a worker: bounds how unevenly the last ones end
@@ -30,9 +31,18 @@ class WorkerFailed(RuntimeError):
 
 
 def decode_all(
-    url: str, tasks: Sequence[Task], folder: Path, *, workers: int, max_line_bytes: int, progress: Progress = lambda _: None
+    url: str,
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    workers: int,
+    max_line_bytes: int,
+    tombstones: Tombstones = NONE,
+    progress: Progress = lambda _: None,
 ) -> list[BundleRead]:
     """Decodes every bundle of the plan into spool files under `folder`; what each held, in plan order.
+
+    Lines of learners in `tombstones` are counted and dropped.
 
     Raises:
         BundleGone: an object vanished since it was listed.
@@ -41,7 +51,7 @@ def decode_all(
     batches = _batches(tasks)
     if sum(task.bytes for task in tasks) < INLINE_BYTES or (workers == 1 and len(batches) <= 1):
         store = open_store(url)
-        reads = [read for n, batch in enumerate(batches) for read in decode(store, batch, folder, f"i{n:05d}", max_line_bytes)]
+        reads = [read for n, batch in enumerate(batches) for read in decode(store, batch, folder, f"i{n:05d}", max_line_bytes, tombstones)]
         progress(len(reads))
         return reads
     todo: SimpleQueue[tuple[int, list[Task]]] = SimpleQueue()
@@ -50,7 +60,7 @@ def decode_all(
     reads = []
     count = min(workers, len(batches))
     with ThreadPoolExecutor(count) as threads:
-        for done in [threads.submit(_serve, url, todo, folder, max_line_bytes, progress) for _ in range(count)]:
+        for done in [threads.submit(_serve, url, todo, folder, max_line_bytes, tombstones, progress) for _ in range(count)]:
             reads.extend(done.result())
     return sorted(reads)
 
@@ -68,16 +78,20 @@ def _batches(tasks: Sequence[Task]) -> list[list[Task]]:
     return batches
 
 
-def _serve(url: str, todo: SimpleQueue[tuple[int, list[Task]]], folder: Path, max_line_bytes: int, progress: Progress) -> list[BundleRead]:
-    """One worker's life: batches until none is left."""
+def _serve(
+    url: str, todo: SimpleQueue[tuple[int, list[Task]]], folder: Path, max_line_bytes: int, tombstones: Tombstones, progress: Progress
+) -> list[BundleRead]:
+    """One worker's life: whom to forget, then batches until none is left. The key of the tombstones is on no command line."""
     reads: list[BundleRead] = []
     command = [sys.executable, "-m", "torus_assets.engine.worker", url, str(folder), str(max_line_bytes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin
+        first = tombstones.packed() + "\n"  # goes out with the first batch
         try:
             while (item := _next(todo)) is not None:
                 number, batch = item
-                answer = _ask(worker, json.dumps([number, batch]) + "\n")
+                answer = _ask(worker, first + json.dumps([number, batch]) + "\n")
+                first = ""
                 if not answer.endswith("\n"):
                     raise WorkerFailed(
                         f"a decoding process ended with status {worker.wait()} (memory or disk exhausted?); nothing was changed"

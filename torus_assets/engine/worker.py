@@ -1,4 +1,4 @@
-"""A decoding process: one JSON line in per batch of bundles, one JSON line out with what they held."""
+"""A decoding process: the tombstones in first, then one JSON line in per batch of bundles, one JSON line out with what they held."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from torus_assets.clients.object_store import open_store
 from torus_assets.engine.decode import LOCK, BundleGone, Task, decode
+from torus_assets.xapi.tombstones import Tombstones
 
 
 def main() -> None:
@@ -23,10 +24,14 @@ def main() -> None:
     without_pandas()
     gc.disable()  # rows make no cycles, and collections over millions of tuples cost as much as decoding them
     store = open_store(url)
+    first = sys.stdin.readline()
+    if not first:  # there was no batch left for this process
+        return
+    tombstones = Tombstones.unpacked(first)
     for message in sys.stdin:
         number, batch = json.loads(message)
         try:
-            reads = decode(store, [Task(*task) for task in batch], Path(folder), f"w{number:05d}", int(max_line_bytes))
+            reads = decode(store, [Task(*task) for task in batch], Path(folder), f"w{number:05d}", int(max_line_bytes), tombstones)
             answer: tuple[str, object] = ("read", reads)
         except BundleGone as gone:
             answer = ("gone", str(gone))

@@ -2,21 +2,24 @@
 
 from collections.abc import Iterator
 from datetime import date
-from itertools import islice
 from typing import cast
 
 import dagster as dg
-import polars as pl
 from pydantic import Field
 
 from resources.lake import LakeResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
-from torus_assets import present, settings
+from torus_assets import settings
 from torus_assets.partitions import EVENT_DAYS, SAME_DAY, days_of
+from torus_assets.presenting import columns, figures, lineage
+from torus_assets.ranges import attempt, materialized, refusal
+from torus_assets.steps import RETRIES, step
 from torus_assets.xapi import bundle_index, checks, day, tables
 from torus_assets.xapi.ingest import IngestOptions, IngestResult
-from torus_assets.xapi.lake import Snapshot
+from torus_assets.xapi.lake import Lake
+from torus_assets.xapi.ledger import RowsWouldVanish
+from torus_assets.xapi.tombstones import tombstone_secret
 
 OWNERS = ["team:data-platform"]
 INDEX = dg.AssetKey(["xapi", "bundle_index"])
@@ -29,7 +32,8 @@ class IndexConfig(dg.Config):
 
     listing: str = Field(
         default="auto",
-        description="`auto`: days that the newest inventory cannot have whole are listed; `always`: every day is; `never`: the inventory alone.",
+        description="`auto`: days that the newest inventory cannot have whole are listed; `always`: every day is; `never`: the inventory alone; "
+        "`arrivals`: the day's last index and the arrivals table, without listing (a day without an index as `auto`).",
     )
 
 
@@ -40,42 +44,24 @@ class IndexConfig(dg.Config):
     group_name="xapi",
     kinds={"s3", "parquet"},
     owners=OWNERS,
+    tags={"pii": "none"},
     description="Every bundle object uploaded on the day: from the newest complete S3 inventory, topped up by listing. A range of days is found in one pass.",
+    metadata={"dagster/column_schema": columns.index_schema()},
+    retry_policy=RETRIES,
     pool="event_bucket",
 )  # fmt: skip
 def bundle_index_asset(
     context: dg.AssetExecutionContext, config: IndexConfig, bundles: ObjectStoreResource, inventory: ObjectStoreResource, lake: LakeResource
 ) -> None:
     days = days_of(context)
-    index = day.find_bundles(
-        bundles.open(), inventory.open(), lake.open(), days[0], days[-1], listing=cast("bundle_index.Listing", config.listing)
-    )
+    with step(context):
+        index = day.find_bundles(
+            bundles.open(), inventory.open(), lake.open(), days[0], days[-1], listing=cast("bundle_index.Finding", config.listing)
+        )
     context.log.info("indexed %d bundles of %d days; inventory: %s", index.count, len(days), index.inventory_name or "none")
     for one in days:
-        found = index.days.get(one, [])
-        context.add_asset_metadata(
-            {
-                **present.counts(
-                    {
-                        "dagster/partition_row_count": len(found),
-                        "bundles": len(found),
-                        "bytes": sum(bundle.bytes for bundle in found),
-                        "told_by_inventory": sum(bundle.told_by == "inventory" for bundle in found),
-                        "told_by_listing": sum(bundle.told_by == "listing" for bundle in found),
-                        "junk_keys": index.junk_keys,
-                    }
-                ),
-                "inventory": index.inventory_name or "none: by listing alone",
-                "preview": present.markdown(
-                    ["key", "bytes", "told_by"],
-                    [(bundle.key[-60:], bundle.bytes, bundle.told_by) for bundle in islice(found, present.PREVIEW_ROWS)],
-                ),
-                "dagster/uri": dg.MetadataValue.text(f"{lake.url}/{bundle_index.index_key(one)}"),
-                "skipped_inventories": dg.MetadataValue.json(index.skipped),
-                "unknown_categories": dg.MetadataValue.json(index.unknown_categories),
-            },
-            partition_key=one.isoformat(),
-        )
+        uri = f"{lake.url}/{bundle_index.index_key(one)}"
+        context.add_asset_metadata(figures.index_figures(index.days[one], index, uri), partition_key=one.isoformat())
 
 
 class IngestConfig(dg.Config):
@@ -84,6 +70,10 @@ class IngestConfig(dg.Config):
     sections: list[int] = Field(default=[], description="Only bundles of these sections; all when empty. Other rows stay as they are.")
     rebuild: bool = Field(default=False, description="Read every bundle of the day again, not only what the ledger does not have.")
     drop_vanished: bool = Field(default=False, description="Let a rebuild drop the rows of objects that are gone from the store.")
+    replay: list[str] = Field(
+        default=[],
+        description="Reads no bundle: refused lines of these reasons are parsed again from their kept bytes, and what passes moves where it belongs.",
+    )
     max_quarantined_share: float = Field(
         default_factory=lambda: settings.from_environment().max_quarantined_share,
         ge=0,
@@ -102,7 +92,7 @@ def _spec(table: tables.Table) -> dg.AssetSpec:
         tags={"pii": "identifiable" if any(c.private for c in table.columns) else "none"},
         code_version=str(tables.PARSER_VERSION),
         deps=[dg.AssetDep(INDEX, partition_mapping=SAME_DAY)],
-        metadata={"dagster/column_schema": present.column_schema(table)},
+        metadata={"dagster/column_schema": columns.column_schema(table), "dagster/column_lineage": lineage.day_lineage(table)},
         partitions_def=EVENT_DAYS,
     )
 
@@ -113,7 +103,7 @@ def _spec(table: tables.Table) -> dg.AssetSpec:
     check_specs=checks.DAY_CHECKS,
     partitions_def=EVENT_DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
     pool="lake",
 )
 def xapi_day(
@@ -121,66 +111,48 @@ def xapi_day(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Every line of the day's bundles as a row, a duplicate or a refusal; one commit per day.
 
-    Increments read only bundles that the ledger does not have. Re-running a day is always safe: it ends in the same rows.
+    Increments read only bundles that the ledger does not have. Re-running a day is always safe: it ends in the same rows. Of a range,
+    a day that is refused does not keep the others from being done.
     """
-    options = IngestOptions(
+    opened = lake.open()
+
+    def work(one: date) -> IngestResult:
+        result = _ingested(opened, bundles, one, config, progress)
+        context.log.info("%s: %s, %s; %d bundles read, %.1f s", one, result.mode, result.reason, result.this_run["bundles"], result.seconds)
+        return result
+
+    with step(context):
+        attempted = attempt(days_of(context), work, (RowsWouldVanish,))
+        snapshot, results = opened.ensure(), attempted.done
+        for table in SHOWN:
+            key = dg.AssetKey(["xapi", table.name])
+            for one, result in results.items():
+                shown = figures.day_figures(table, result, snapshot)
+                if attempted.refused:
+                    materialized(context, key, one, shown)
+                else:
+                    context.add_asset_metadata(shown, asset_key=key, partition_key=one.isoformat())
+        if attempted.refused:
+            raise refusal(attempted)
+    yield from (dg.MaterializeResult(asset_key=key) for key in DAY_ASSETS)
+    yield from checks.day_results(list(results.values()), snapshot, config.max_quarantined_share)
+
+
+def _ingested(lake: Lake, bundles: ObjectStoreResource, one: date, config: IngestConfig, progress: ProgressResource) -> IngestResult:
+    chosen = settings.from_environment()
+    key, options = tombstone_secret(chosen), _options(config)
+    if config.replay:
+        return day.replay(lake, one, chosen.spool, options, config.replay, tombstone_key=key).as_ingest()
+    return day.ingest(lake, bundles.open(), one, chosen.spool, options, tombstone_key=key, progress=progress.say)
+
+
+def _options(config: IngestConfig) -> IngestOptions:
+    chosen = settings.from_environment()
+    return IngestOptions(
         sections=frozenset(config.sections) or None,
         rebuild=config.rebuild,
         drop_vanished=config.drop_vanished,
         max_quarantined_share=config.max_quarantined_share,
-        max_line_bytes=settings.from_environment().max_line_bytes,
-        workers=settings.from_environment().workers,
+        max_line_bytes=chosen.max_line_bytes,
+        workers=chosen.workers,
     )
-    opened = lake.open()
-    results: list[IngestResult] = []
-    for one in days_of(context):
-        with checks.without_retry(day.PERMANENT):
-            result = day.ingest(opened, bundles.open(), one, settings.from_environment().spool, options, progress=progress.say)
-        context.log.info("%s: %s, %s; %d bundles read, %.1f s", one, result.mode, result.reason, result.this_run["bundles"], result.seconds)
-        results.append(result)
-    snapshot = opened.ensure()
-    for table in SHOWN:
-        for result in results:
-            context.add_asset_metadata(
-                _metadata(table, result, snapshot), asset_key=["xapi", table.name], partition_key=result.day.isoformat()
-            )
-        yield dg.MaterializeResult(asset_key=["xapi", table.name])
-    yield from checks.day_results(results, snapshot, config.max_quarantined_share)
-
-
-def _metadata(table: tables.Table, result: IngestResult, snapshot: Snapshot) -> dict[str, dg.MetadataValue]:
-    files = snapshot.files(kinds=[table.kind], first=result.day, last=result.day)
-    shown: dict[str, dg.MetadataValue] = {
-        **present.counts(
-            {"dagster/partition_row_count": sum(f.rows for f in files), "files": len(files), "bytes": sum(f.bytes for f in files)}
-        ),
-        "dagster/uri": dg.MetadataValue.text(snapshot.url),
-        "lake_version": dg.MetadataValue.int(result.version or snapshot.version),
-        "mode": dg.MetadataValue.text(result.mode),
-        "preview": present.preview(table, snapshot.scan(table.name, result.day, result.day)),
-    }
-    if table is tables.LEDGER:
-        total = result.day_total
-        shown |= present.counts(
-            {
-                "bundles": total["bundles"],
-                "lines": total["lines"],
-                "rows": sum(total["rows"].values()),
-                "duplicates": total["duplicates"],
-                "quarantined": sum(total["quarantined"].values()),
-                "blank": total["blank"],
-            }
-        )
-        shown["held"] = dg.MetadataValue.bool(result.held)
-        shown["result"] = dg.MetadataValue.json(result.document())  # what `torus ingest --json` prints
-    if table is tables.QUARANTINE:
-        shown["by_reason"] = present.bars(result.day_total["quarantined"])
-    elif table is not tables.LEDGER:
-        shown["events_per_hour"] = present.bars(_per_hour(snapshot, table, result.day))
-    return shown
-
-
-def _per_hour(snapshot: Snapshot, table: tables.Table, one: date) -> dict[str, int]:
-    hours = snapshot.scan(table.name, one, one).group_by(pl.col("timestamp").dt.hour().alias("hour")).len().collect()
-    found = dict(hours.iter_rows())
-    return {f"{hour:02d}": found.get(hour, 0) for hour in range(24)} if found else {}

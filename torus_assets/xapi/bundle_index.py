@@ -23,7 +23,6 @@ from torus_assets.clients.object_store import ObjectInfo, ObjectStore
 from torus_assets.xapi.bundles import (
     CATEGORIES,
     PARTITIONS,
-    BundleKey,
     holds_bundles,
     is_category,
     parse_key,
@@ -41,6 +40,7 @@ EXAMPLES = 5  # of junk keys
 ROWS_IN_OBJECTS = 16_384  # rows held as Python objects before they become Arrow, 5 times smaller
 
 Listing = Literal["auto", "always", "never"]
+Finding = Literal["auto", "always", "never", "arrivals"]  # `arrivals`: the last index and the arrivals table, without any listing
 _UTC = pa.timestamp("us", "UTC")
 
 
@@ -55,7 +55,7 @@ class Bundle(NamedTuple):
     bytes: int
     etag: str
     last_modified: datetime  # UTC
-    told_by: str  # "inventory" or "listing"
+    told_by: str  # "inventory", "listing" or "notification"
 
     @property
     def section_id(self) -> str:
@@ -165,6 +165,14 @@ def index_days(
     return found.index(first, last, used, skipped, start)
 
 
+def index_of(first: date, last: date, days: Iterable[pa.Table]) -> BundleIndex:
+    """An index of bundles that are known already (``SCHEMA``); of two reports of one key the later object wins."""
+    found = _Found()
+    for table in days:
+        found.add_table(table)
+    return found.index(first, last, None, {}, None)
+
+
 def write_index(lake: ObjectStore, index: BundleIndex) -> list[str]:
     """Replaces the index file of each day, also of a day without bundles. Gives the keys written."""
     return [_write_day(lake, day, found) for day, found in index.days.items()]
@@ -264,8 +272,8 @@ class _Found:
 
     def add(self, objects: Iterable[ObjectInfo], told_by: str) -> None:
         for info in objects:
-            if key := parse_key(info.key):
-                self._keep(_bundle(key, info, told_by))
+            if bundle := bundle_of(info, told_by):
+                self._keep(bundle)
             else:
                 self.junk(info.key, 1)
 
@@ -275,6 +283,11 @@ class _Found:
         with self._lock:
             self._split(pa.Table.from_batches([batch]).append_column("told_by", told).cast(SCHEMA))
 
+    def add_table(self, table: pa.Table) -> None:
+        """Rows in the columns of ``SCHEMA``."""
+        with self._lock:
+            self._split(table)
+
     def _keep(self, bundle: Bundle) -> None:
         with self._lock:
             self._recent.append(bundle)
@@ -282,7 +295,7 @@ class _Found:
                 self._pack()
 
     def _pack(self) -> None:
-        self._split(_table(self._recent))
+        self._split(as_table(self._recent))
         self._recent.clear()
 
     def _split(self, table: pa.Table) -> None:
@@ -312,14 +325,17 @@ class _Found:
         return index
 
 
-def _bundle(key: BundleKey, info: ObjectInfo, told_by: str) -> Bundle:
-    return Bundle(
+def bundle_of(info: ObjectInfo, told_by: str) -> Bundle | None:
+    """The index's entry for an object; None when its key is not a bundle's."""
+    key = parse_key(info.key)
+    return key and Bundle(
         info.key, key.partition, key.partition_id, key.category, key.uploaded_at,
         info.size, info.etag, info.last_modified.astimezone(UTC), told_by,
     )  # fmt: skip
 
 
-def _table(bundles: Sequence[Bundle]) -> pa.Table:
+def as_table(bundles: Sequence[Bundle]) -> pa.Table:
+    """The bundles in the columns of ``SCHEMA``, in the order given."""
     columns = zip(*bundles, strict=True) if bundles else [()] * len(SCHEMA)
     return pa.table([pa.array(column, one.type) for column, one in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
 
@@ -335,7 +351,7 @@ def _one_each(parts: list[pa.Table]) -> pa.Table:
     for bundle in Bundles(table):
         known = chosen.get(bundle.key)
         chosen[bundle.key] = _later(known, bundle) if known else bundle
-    return _table(list(chosen.values()))
+    return as_table(list(chosen.values()))
 
 
 def _later(one: Bundle, other: Bundle) -> Bundle:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date
 
 import dagster as dg
@@ -34,19 +33,10 @@ DAY_CHECKS = [
     dg.AssetCheckSpec(
         "few_quarantined",
         asset=QUARANTINE_KEY,
-        blocking=True,
+        blocking=False,  # loads and exports refuse a held day themselves: in a range of days it must not stop the others
         description="The share of refused lines stays below the limit; a day above it is held: loads and exports refuse it.",
     ),
 ]
-
-
-@contextmanager
-def without_retry(permanent: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Errors that a retry cannot cure end the step at once; their message says what to do."""
-    try:
-        yield
-    except permanent as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
 def day_results(results: Sequence[IngestResult], snapshot: Snapshot, limit: float) -> Iterator[dg.AssetCheckResult]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
+from torus_assets.arrivals import table as arrivals
 from torus_assets.clients.object_store import ObjectStore, open_store
 from torus_assets.engine.decode import BundleGone
 from torus_assets.xapi import bundle_index
 from torus_assets.xapi.ingest import IngestOptions, IngestResult, Stage, ingest_day
 from torus_assets.xapi.lake import Lake
 from torus_assets.xapi.ledger import RowsWouldVanish, Wanted
+from torus_assets.xapi.resettle import Resettled, resettle_day
+from torus_assets.xapi.tombstones import DamagedTombstone, OtherKey, Register, Tombstones
 
-PERMANENT = (RowsWouldVanish,)  # errors that running again cannot cure
+PERMANENT = (RowsWouldVanish, OtherKey, DamagedTombstone)  # errors that running again cannot cure
 RELISTINGS = 3  # of a day whose objects are being deleted while it is read
 
 
@@ -35,20 +40,109 @@ def wanted(store: ObjectStore, bundle: bundle_index.Bundle) -> Wanted:
 
 
 def find_bundles(
-    bundles: ObjectStore, inventory: ObjectStore, lake: Lake, first: date, last: date, *, listing: bundle_index.Listing
+    bundles: ObjectStore, inventory: ObjectStore, lake: Lake, first: date, last: date, *, listing: bundle_index.Finding
 ) -> bundle_index.BundleIndex:
-    """Indexes the days and keeps the index in the lake, a file per day."""
-    index = bundle_index.index_days(bundles, inventory, first, last, listing=listing)
-    bundle_index.write_index(open_store(lake.root), index)
+    """Indexes the days and keeps the index in the lake, a file per day.
+
+    Args:
+        listing: as `bundle_index.index_days` has it; ``arrivals`` takes each day's last index and adds what the arrivals table
+            has of it, without a call per section. A day without an index is found as by ``auto``.
+    """
+    store = open_store(lake.root)
+    if listing == "arrivals":
+        index = _with_arrivals(bundles, inventory, store, first, last)
+    else:
+        index = bundle_index.index_days(bundles, inventory, first, last, listing=listing)
+    bundle_index.write_index(store, index)
     return index
 
 
-def ingest(lake: Lake, bundles: ObjectStore, day: date, spool: Path, options: IngestOptions, *, progress: Stage = _quiet) -> IngestResult:
-    """Ingests what the day's index names; objects that an old inventory knew and that are gone are found by listing the day anew."""
+def _with_arrivals(bundles: ObjectStore, inventory: ObjectStore, store: ObjectStore, first: date, last: date) -> bundle_index.BundleIndex:
+    arrived = arrivals.by_day(arrivals.read(store, first, last))  # before the index: what a run before us indexed may leave the table
+    parts = [arrivals.as_bundles(rows) for rows in arrived.values()]
+    unknown: list[date] = []
+    for day in (first + timedelta(days=n) for n in range((last - first).days + 1)):
+        try:
+            parts.append(bundle_index.read_index(store, day).table)
+        except FileNotFoundError:
+            unknown.append(day)
+    if unknown:  # one pass over the sections, and over the inventory, for all of them
+        found = bundle_index.index_days(bundles, inventory, unknown[0], unknown[-1])
+        parts += [found.days[day].table for day in unknown]
+    return bundle_index.index_of(first, last, parts)
+
+
+def ingest(
+    lake: Lake,
+    bundles: ObjectStore,
+    day: date,
+    spool: Path,
+    options: IngestOptions,
+    *,
+    tombstone_key: bytes | None = None,
+    progress: Stage = _quiet,
+) -> IngestResult:
+    """Ingests what the day's index names; objects that an old inventory knew and that are gone are found by listing the day anew.
+
+    Args:
+        tombstone_key: from `tombstones.tombstone_secret`; lines of learners who were forgotten are counted and dropped.
+
+    Raises:
+        OtherKey: learners were forgotten, and this is not the key their tombstones were made under.
+    """
+    register = Register(open_store(lake.root), tombstone_key)
+    before = register.now()
+    result = _ingested(lake, bundles, day, spool, options, register, progress)
+    if result.version is None or (again := _forgotten_meanwhile(lake, day, spool, options, register, before)) is None:
+        return result
+    return replace(result, day_total=again.day_total, held=again.held, version=again.version or result.version)
+
+
+def replay(
+    lake: Lake, day: date, spool: Path, options: IngestOptions, reasons: Collection[str], *, tombstone_key: bytes | None = None
+) -> Resettled:
+    """Parses the day's refused lines of these reasons again from their kept bytes; no bundle is read.
+
+    Raises:
+        UnknownReason, LakeMissing: as `resettle_day`.
+        OtherKey: as `ingest`.
+    """
+    register = Register(open_store(lake.root), tombstone_key)
+    before = register.now()
+    result = resettle_day(
+        lake, day, spool, max_quarantined_share=options.max_quarantined_share, tombstones=before, replay=reasons,
+        max_line_bytes=options.max_line_bytes, threads=options.workers,
+    )  # fmt: skip
+    if result.version is None or (again := _forgotten_meanwhile(lake, day, spool, options, register, before)) is None:
+        return result
+    return replace(result, day_total=again.day_total, held=again.held, version=again.version or result.version)
+
+
+def _forgotten_meanwhile(
+    lake: Lake, day: date, spool: Path, options: IngestOptions, register: Register, before: Tombstones
+) -> Resettled | None:
+    """Takes learners out of the day who were forgotten while it was being committed: `torus forget` may have looked just before.
+
+    None when nobody was. Who is forgotten later is found by that `torus forget`, which looks at the lake after leaving its tombstone.
+    """
+    if (after := register.now()) == before:
+        return None
+    return resettle_day(lake, day, spool, max_quarantined_share=options.max_quarantined_share, tombstones=after, threads=options.workers)
+
+
+def _ingested(
+    lake: Lake, bundles: ObjectStore, day: date, spool: Path, options: IngestOptions, register: Register, progress: Stage
+) -> IngestResult:
+    def once(index: Iterable[bundle_index.Bundle]) -> IngestResult:
+        found = [wanted(bundles, bundle) for bundle in index]
+        return ingest_day(lake, bundles.url, day, found, spool, options, forgotten=register.now, progress=progress)
+
     index = list(bundle_index.read_index(open_store(lake.root), day))
     for _ in range(RELISTINGS):
         try:
-            return ingest_day(lake, bundles.url, day, [wanted(bundles, bundle) for bundle in index], spool, options, progress=progress)
+            return once(index)
         except BundleGone:
-            index = list(bundle_index.index_days(bundles, None, day, day, listing="always").days[day])
-    return ingest_day(lake, bundles.url, day, [wanted(bundles, bundle) for bundle in index], spool, options, progress=progress)
+            relisted = bundle_index.index_days(bundles, None, day, day, listing="always")
+            bundle_index.write_index(open_store(lake.root), relisted)  # or the next increment meets the same key again
+            index = list(relisted.days[day])
+    return once(index)

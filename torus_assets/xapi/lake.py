@@ -192,7 +192,8 @@ class Lake:
         )
 
     def commit(self, snapshot: Snapshot, day: date, added: Sequence[AddAction], replaced: Iterable[DayFile], *, rewrite: bool) -> int:
-        """One commit for the day: `added` comes in, and of the day's files `replaced` goes out. Returns the new version.
+        """One commit for the day: `added` comes in, and of the day's files `replaced` goes out. Returns a version that has it: the
+        next one, or a later one when others committed other days meanwhile.
 
         Args:
             snapshot: what the change was planned on.
@@ -222,7 +223,7 @@ class Lake:
             )
         except CommitFailedError as error:
             raise DayChanged(f"{day}: {str(error).splitlines()[0]}") from None
-        return snapshot.delta.version()
+        return self._open().version()  # the snapshot stays at what it was planned on
 
     def vacuum(self, keep: timedelta, *, dry_run: bool) -> list[str]:
         """Removes files that no version younger than `keep` needs, files of killed ingests included. Returns their paths."""

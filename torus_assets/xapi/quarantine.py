@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -18,9 +19,23 @@ class UnknownReason(ValueError):
     """Not one of the reasons a line is refused for."""
 
 
-def _refused(lake_url: str, first: date, last: date, reason: str | None) -> pl.LazyFrame:
-    if reason is not None and reason not in tables.REASONS:
+class Waiting(NamedTuple):
+    """Refused lines of a day that a replay is asked for."""
+
+    whole: int  # their bytes were kept: they can be parsed again
+    incomplete: int  # only a prefix was: their bundle has to be read again
+
+
+def known_reason(reason: str) -> str:
+    """The reason itself; UnknownReason when it is none of ours."""
+    if reason not in tables.REASONS:
         raise UnknownReason(f"unknown reason {reason!r}; the reasons are {', '.join(tables.REASONS)}")
+    return reason
+
+
+def _refused(lake_url: str, first: date, last: date, reason: str | None) -> pl.LazyFrame:
+    if reason is not None:
+        known_reason(reason)
     rows = Lake(lake_url).snapshot().scan("quarantine", first, last)
     return rows if reason is None else rows.filter(pl.col("reason") == reason)
 
@@ -69,3 +84,32 @@ def lines(lake_url: str, first: date, last: date, reason: str | None = None, lim
         row | {"upload_date": row["upload_date"].isoformat(), "raw": row["raw"].decode("utf-8", "backslashreplace")}
         for row in found.iter_rows(named=True)
     ]
+
+
+def waiting(lake_url: str, first: date, last: date, reasons: Collection[str] = tables.REASONS) -> dict[date, Waiting]:
+    """Refused lines of these reasons by day; days without any are left out.
+
+    Raises:
+        LakeMissing: there is no lake yet.
+    """
+    prefix = pl.col("raw").bin.size() < pl.col("raw_bytes")
+    found = (
+        _refused(lake_url, first, last, None)
+        .filter(pl.col("reason").is_in(list(reasons)))
+        .group_by("upload_date")
+        .agg((~prefix).sum().cast(pl.Int64), prefix.sum().cast(pl.Int64).alias("incomplete"))
+        .sort("upload_date")
+        .collect()
+    )
+    return {day: Waiting(whole, incomplete) for day, whole, incomplete in found.iter_rows()}
+
+
+def stretches(days: Collection[date]) -> list[tuple[date, date]]:
+    """Days that follow one another as (first, last), in order."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if found and (day - found[-1][1]).days == 1:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found

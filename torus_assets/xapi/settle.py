@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from torus_assets.xapi import tables
 from torus_assets.xapi.tables import BY_KIND, EVENT_KINDS, PLACE
 
 ROW_GROUP_ROWS = 40_000  # 1.2 kB rows: 50 MB before compression, the unit in which readers skip
 LINES = (*EVENT_KINDS, "quarantined")
 LINE_SHIFT = 32  # position = bundle number << 32 | line
+POSITION = f"((b.no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT)"
 
 
 class DayBundle(NamedTuple):
@@ -36,6 +36,8 @@ class DayBundle(NamedTuple):
     bytes: int
     lines: int
     blank: int
+    forgotten: int  # lines dropped before they got here
+    parser_version: int
     read: bool  # now; else the lake has its lines
 
 
@@ -51,11 +53,22 @@ class ContentNeeded(Exception):
         self.keys = keys
 
 
+class Amended(NamedTuple):
+    """What changes about lines that the lake has, beside what bundles say (a rebuild only)."""
+
+    forgotten: frozenset[bytes] = frozenset()  # hashes: every line that has one of them goes
+    replayed: bool = False  # lines in the spool take the place of the lake's at their bundle and line
+
+
+AS_READ = Amended()
+
+
 class Settled(NamedTuple):
     """Files of the day by kind, and its ledger rows (as the lake's `bundle` columns) without `held`."""
 
     files: dict[str, list[Path]]
     ledger: pa.Table
+    forgotten: dict[str, int]  # lines of the lake that went as `Amended` said, by kind (`duplicate` and `quarantined` among them)
 
 
 def settle(
@@ -67,6 +80,7 @@ def settle(
     append: bool,
     memory_mb: int,
     threads: int,
+    amended: Amended = AS_READ,
 ) -> Settled:
     """Writes the day's files under `out`.
 
@@ -76,6 +90,7 @@ def settle(
         bundles: every bundle of the day after this ingest, numbered in key order.
         existing: the day's files in the lake, by kind, as local paths.
         append: existing lines stay where they are (increment); else they are written again with the new ones.
+        amended: what is to become of existing lines that are written again.
 
     Raises:
         Displaced, ContentNeeded: see there; nothing was written that counts.
@@ -88,11 +103,12 @@ def settle(
         con.execute("SET TimeZone = 'UTC'")
         day = _Day(con, spool, out, existing, append)
         day.number(bundles)
-        day.collect_lines()
+        day.collect_lines(replayed=amended.replayed)
+        forgotten = day.forget(amended.forgotten)
         day.find_losers()
         files = {kind: day.write(kind) for kind in LINES}
         files["duplicate"] = day.write_duplicates()
-        return Settled({kind: paths for kind, paths in files.items() if paths}, day.ledger())
+        return Settled({kind: paths for kind, paths in files.items() if paths}, day.ledger(), forgotten)
 
 
 class _Day:
@@ -108,19 +124,20 @@ class _Day:
     def number(self, bundles: Sequence[DayBundle]) -> None:
         columns = list(zip(*bundles, strict=True)) or [()] * len(DayBundle._fields)  # a day whose every object is gone
         time = pa.timestamp("us", tz="UTC")
-        types = [pa.int32(), *[pa.string()] * 3, time, time, pa.int64(), pa.string(), *[pa.int64()] * 3, pa.bool_()]
+        types = [pa.int32(), *[pa.string()] * 3, time, time, pa.int64(), pa.string(), *[pa.int64()] * 5, pa.bool_()]
         frame = pa.table([pa.array(values, type=kind) for values, kind in zip(columns, types, strict=True)], names=list(DayBundle._fields))
         self.con.register("frame", frame)
         self.con.execute("CREATE TABLE bundles AS SELECT * FROM frame")
         self.con.unregister("frame")
 
-    def collect_lines(self) -> None:
+    def collect_lines(self, *, replayed: bool) -> None:
         """Every non-blank line of the day in a narrow table: hash, position, and what the ledger counts."""
         self.con.execute(
             "CREATE TABLE lines (event_hash BLOB, position BIGINT, kind VARCHAR, reason VARCHAR, coerced VARCHAR, moved BOOLEAN, is_new BOOLEAN)"
         )
         for kind in LINES:
             self._collect(kind, self.spooled[kind], is_new=True)
+        self.con.execute("CREATE TABLE replaced AS SELECT position FROM lines WHERE $replayed", {"replayed": replayed})
         for kind in (*LINES, *(() if self.append else ("duplicate",))):
             self._collect(kind, self.existing.get(kind, []), is_new=False)
 
@@ -134,12 +151,27 @@ class _Day:
             hash_, join = "l.event_hash", "b.no = l.bundle_no"
         else:
             hash_, join = "unhex(l.event_hash)", "b.source_file = l.source_file AND NOT b.read"
-        only_met = "WHERE unhex(l.event_hash) IN (SELECT event_hash FROM lines WHERE is_new)" if self.append and not is_new else ""
+        only = ""
+        if not is_new:
+            met = "unhex(l.event_hash) IN (SELECT event_hash FROM lines WHERE is_new)"
+            only = f"WHERE {met if self.append else f'{POSITION} NOT IN (SELECT position FROM replaced)'}"
         self.con.execute(
-            f"INSERT INTO lines SELECT {hash_}, (b.no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT, $kind, {reason}, {coerced}, {moved}, $new "
-            f"FROM read_parquet($paths) l JOIN bundles b ON {join} {only_met}",
+            f"INSERT INTO lines SELECT {hash_}, {POSITION}, $kind, {reason}, {coerced}, {moved}, $new "
+            f"FROM read_parquet($paths) l JOIN bundles b ON {join} {only}",
             {"kind": kind, "paths": paths, "new": is_new},
         )
+
+    def forget(self, hashes: frozenset[bytes]) -> dict[str, int]:
+        """Takes every line of these hashes out of the day; how many of each kind the lake had."""
+        if not hashes:
+            self.con.execute("CREATE TABLE forgotten (position BIGINT, kind VARCHAR)")
+            return {}
+        frame = pa.table({"event_hash": pa.array(sorted(hashes), pa.binary())})
+        self.con.register("frame", frame)
+        self.con.execute("CREATE TABLE forgotten AS SELECT position, kind FROM lines SEMI JOIN frame USING (event_hash)")
+        self.con.unregister("frame")
+        self.con.execute("DELETE FROM lines WHERE position IN (SELECT position FROM forgotten)")
+        return dict(self.con.execute("SELECT kind, count(*) FROM forgotten GROUP BY kind ORDER BY kind").fetchall())
 
     def find_losers(self) -> None:
         """Lines whose event survives at a smaller position."""
@@ -183,7 +215,7 @@ class _Day:
         return (
             f"SELECT lower(hex(l.event_hash)) AS event_hash, b.source_file, b.etag AS source_etag, l.source_line::BIGINT AS source_line, b.uploaded_at, {columns} "
             f"FROM read_parquet({_list(self.spooled[kind])}) l JOIN bundles b ON b.no = l.bundle_no "
-            f"WHERE ((l.bundle_no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT) NOT IN (SELECT position FROM losers)"
+            f"WHERE {POSITION} NOT IN (SELECT position FROM losers UNION ALL SELECT position FROM forgotten)"
         )
 
     def _kept_rows(self, kind: str) -> str:
@@ -193,7 +225,7 @@ class _Day:
         columns = ", ".join(f"l.{c.name}" for c in BY_KIND[kind].columns)
         return (
             f"SELECT {columns} FROM read_parquet({_list(paths)}) l JOIN bundles b ON b.source_file = l.source_file AND NOT b.read "
-            f"WHERE ((b.no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT) NOT IN (SELECT position FROM losers)"
+            f"WHERE {POSITION} NOT IN (SELECT position FROM losers UNION ALL SELECT position FROM forgotten UNION ALL SELECT position FROM replaced)"
         )
 
     def write_duplicates(self) -> list[Path]:
@@ -231,12 +263,14 @@ class _Day:
             reasons AS (SELECT no, {_counts("reason")} AS text FROM (SELECT no, reason, count(*) AS n FROM fates WHERE fate = 'quarantined' GROUP BY ALL)
                         GROUP BY no),
             nulled AS (SELECT no, {_counts("field")} AS text FROM (SELECT no, field, count(*) AS n FROM (SELECT no, unnest(string_split(coerced, ',')) AS field
-                       FROM fates WHERE coerced IS NOT NULL AND fate NOT IN ('duplicate', 'quarantined')) GROUP BY ALL) GROUP BY no)
+                       FROM fates WHERE coerced IS NOT NULL AND fate NOT IN ('duplicate', 'quarantined')) GROUP BY ALL) GROUP BY no),
+            gone AS (SELECT (position >> {LINE_SHIFT})::INTEGER AS no, count(*) AS forgotten FROM forgotten GROUP BY ALL)
             SELECT b.key, b.source_file, b.etag AS source_etag, b.uploaded_at, b.last_modified, b.section AS section_id, b.category, b.bytes, b.lines, b.blank,
-                   coalesce(c.rows, 0) AS rows, coalesce(c.duplicates, 0) AS duplicates, coalesce(c.quarantined, 0) AS quarantined, 0::BIGINT AS forgotten,
+                   coalesce(c.rows, 0) AS rows, coalesce(c.duplicates, 0) AS duplicates, coalesce(c.quarantined, 0) AS quarantined,
+                   b.forgotten + coalesce(g.forgotten, 0) AS forgotten,
                    coalesce(k.text, '{{}}') AS rows_by_kind, coalesce(r.text, '{{}}') AS quarantined_by_reason, coalesce(n.text, '{{}}') AS coerced,
-                   coalesce(c.section_mismatches, 0) AS section_mismatches, {tables.PARSER_VERSION}::BIGINT AS parser_version
-            FROM bundles b LEFT JOIN counted c USING (no) LEFT JOIN kinds k USING (no) LEFT JOIN reasons r USING (no) LEFT JOIN nulled n USING (no)
+                   coalesce(c.section_mismatches, 0) AS section_mismatches, b.parser_version
+            FROM bundles b LEFT JOIN counted c USING (no) LEFT JOIN kinds k USING (no) LEFT JOIN reasons r USING (no) LEFT JOIN nulled n USING (no) LEFT JOIN gone g USING (no)
             {which} ORDER BY b.no
             """
         ).to_arrow_table()

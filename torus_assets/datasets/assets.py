@@ -18,28 +18,25 @@ from torus_assets.datasets import receipt as receipts
 from torus_assets.datasets.catalog import request_key
 from torus_assets.datasets.checks import CHECKS, results
 from torus_assets.datasets.datashop.out import Engine
-from torus_assets.datasets.export import ExportResult, HeldDays, UnknownSections, export, lookup_key
-from torus_assets.datasets.lookup import LookupInvalid, parse_lookup
-from torus_assets.datasets.lookup_database import LookupDatabaseError
-from torus_assets.datasets.pseudonyms import KeyMissing, pseudonym_key
-from torus_assets.datasets.release import PersonalData
-from torus_assets.datasets.request import Request, RequestError, parse_request
+from torus_assets.datasets.export import ExportResult, export, lookup_key
+from torus_assets.datasets.lookup import parse_lookup
+from torus_assets.datasets.pseudonyms import pseudonym_key
+from torus_assets.datasets.request import Request, parse_request
 from torus_assets.partitions import DATASET_JOBS, EVERY_DAY, SAME_JOB
+from torus_assets.presenting import columns, lineage
+from torus_assets.steps import RETRIES, step
 from torus_assets.xapi import tables
-from torus_assets.xapi.checks import without_retry
-from torus_assets.xapi.lake import LakeMissing
 
 LOOKUP, CSV, DATASHOP = (dg.AssetKey(["datasets", name]) for name in ("lookup", "csv", "datashop"))
 CSV_READS = ("part_attempts", "activity_attempts", "page_attempts", "page_views", "video_events")
 DATASHOP_READS = ("part_attempts", "tutor_messages", "page_views")
-PERMANENT = (RequestError, UnknownSections, HeldDays, KeyMissing, LakeMissing, FileNotFoundError, LookupInvalid, PersonalData)
 
 
 class AnotherAsset(ValueError):
     """The request is for the other asset."""
 
 
-def _spec(key: dg.AssetKey, description: str, kinds: set[str], reads: tuple[str, ...]) -> dg.AssetSpec:
+def _spec(key: dg.AssetKey, description: str, kinds: set[str], reads: tuple[str, ...], shown: dict[str, Any]) -> dg.AssetSpec:
     days = [dg.AssetDep(["xapi", name], partition_mapping=EVERY_DAY) for name in reads]
     return dg.AssetSpec(
         key=key,
@@ -49,6 +46,7 @@ def _spec(key: dg.AssetKey, description: str, kinds: set[str], reads: tuple[str,
         owners=["team:data-platform"],
         tags={"pii": "pseudonymous"},
         deps=[*days, dg.AssetDep(LOOKUP, partition_mapping=SAME_JOB)],
+        metadata=shown,
         partitions_def=DATASET_JOBS,
     )
 
@@ -60,17 +58,19 @@ def _spec(key: dg.AssetKey, description: str, kinds: set[str], reads: tuple[str,
     kinds={"json", "postgres"},
     owners=["team:data-platform"],
     tags={"pii": "identified"},  # may hold e-mail addresses; data sets keep a copy without
+    metadata={"dagster/column_schema": columns.lookup_schema()},
     partitions_def=DATASET_JOBS,
     backfill_policy=dg.BackfillPolicy.multi_run(1),
+    retry_policy=RETRIES,
 )
 def dataset_lookup(context: dg.AssetExecutionContext, datasets: ObjectStoreResource, postgres: PostgresResource) -> dg.MaterializeResult:
     """Keeps `contexts/{job_id}.json`; a document that is there already stays, so that the data set can be made again."""
     store, key = datasets.open(), lookup_key(context.partition_key)
-    with without_retry(PERMANENT):
+    with step(context):
         request = parse_request(store.get(request_key(context.partition_key)).body)
         source = "beside the request"
         if store.head(key) is None:
-            document = _asked(postgres, request)
+            document = postgres.lookup(request.section_ids)
             source = "none: content appears under its ids" if document is None else "Torus' database"
             if document is not None:
                 store.put(key, receipts.encoded(document))
@@ -88,13 +88,6 @@ def dataset_lookup(context: dg.AssetExecutionContext, datasets: ObjectStoreResou
     )
 
 
-def _asked(postgres: PostgresResource, request: Request) -> dict[str, Any] | None:
-    try:
-        return postgres.lookup(request.section_ids)
-    except LookupDatabaseError as error:
-        raise dg.Failure(str(error)) from error  # may pass: a retry is allowed
-
-
 @dg.multi_asset(
     name="dataset_csv",
     specs=[
@@ -103,6 +96,7 @@ def _asked(postgres: PostgresResource, request: Request) -> dict[str, Any] | Non
             "CSV (or Parquet) of the events of a request's sections, learners and attempts under keyed pseudonyms, in chunks of rows, with page, manifest and receipt.",
             {"csv", "polars"},
             CSV_READS,
+            {"dagster/column_schema": columns.csv_schema(), "dagster/column_lineage": lineage.csv_lineage()},
         )
     ],
     check_specs=[
@@ -110,6 +104,8 @@ def _asked(postgres: PostgresResource, request: Request) -> dict[str, Any] | Non
     ],
     partitions_def=DATASET_JOBS,
     backfill_policy=dg.BackfillPolicy.multi_run(1),
+    retry_policy=RETRIES,
+    pool="datasets",
 )
 def dataset_csv(
     context: dg.AssetExecutionContext, lake: LakeResource, datasets: ObjectStoreResource, progress: ProgressResource, duckdb: DuckDBResource
@@ -126,11 +122,14 @@ def dataset_csv(
             "Transactions for DataShop of a request's sections, as tutor-message XML and tab-delimited table, with student steps, learning curves, page and receipt.",
             {"xml", "duckdb"},
             DATASHOP_READS,
+            {"dagster/column_schema": columns.datashop_schema(), "dagster/column_lineage": lineage.datashop_lineage()},
         )
     ],
     check_specs=[dg.AssetCheckSpec(name, asset=DATASHOP, blocking=True, description=CHECKS[name]) for name in CHECKS],
     partitions_def=DATASET_JOBS,
     backfill_policy=dg.BackfillPolicy.multi_run(1),
+    retry_policy=RETRIES,
+    pool="datasets",
 )
 def dataset_datashop(
     context: dg.AssetExecutionContext, lake: LakeResource, datasets: ObjectStoreResource, progress: ProgressResource, duckdb: DuckDBResource
@@ -148,7 +147,7 @@ def _made(
     duckdb: DuckDBResource,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     store, chosen = datasets.open(), settings.from_environment()
-    with without_retry((*PERMANENT, AnotherAsset)):
+    with step(context):
         request = parse_request(store.get(request_key(context.partition_key)).body)
         if (request.action == "datashop") != (key == DATASHOP):
             raise AnotherAsset(
@@ -201,9 +200,9 @@ def _metadata(request: Request, store: ObjectStore, result: ExportResult) -> dic
         "parser_version": dg.MetadataValue.int(tables.PARSER_VERSION),
     }
     if request.action != "datashop":
-        columns = request.table.without(request.exclude_fields)
+        written = request.table.without(request.exclude_fields)
         shown["dagster/column_schema"] = dg.TableSchema(
-            [dg.TableColumn(column.name, column.cell, description=column.doc) for column in columns]
+            [dg.TableColumn(column.name, column.cell, description=column.doc) for column in written]
         )
         return shown
     sections = result.receipt["sections"]

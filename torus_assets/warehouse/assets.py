@@ -11,13 +11,15 @@ from resources.clickhouse import ClickHouseResource
 from resources.lake import LakeResource
 from resources.progress import ProgressResource
 from torus_assets import present, settings
+from torus_assets.health.day_content import day_content
 from torus_assets.partitions import EVENT_DAYS, SAME_DAY, days_of
-from torus_assets.warehouse import schema
+from torus_assets.presenting import columns, figures, lineage
+from torus_assets.ranges import attempt, materialized, refusal
+from torus_assets.steps import RETRIES, step
+from torus_assets.warehouse.lag import Lag, lag, server_time
 from torus_assets.warehouse.load import HeldDay, LoadResult, MissingDay, load_day
 from torus_assets.warehouse.reconcile import compare
 from torus_assets.xapi import tables
-from torus_assets.xapi.checks import without_retry
-from torus_assets.xapi.lake import LakeMissing
 
 RAW_EVENTS = dg.AssetKey(["warehouse", "raw_events"])
 
@@ -52,7 +54,7 @@ class LoadConfig(dg.Config):
             tags={"pii": "identifiable"},
             code_version=str(tables.PARSER_VERSION),
             deps=[dg.AssetDep(["xapi", table.name], partition_mapping=SAME_DAY) for table in tables.EVENT_TABLES],
-            metadata={"dagster/column_schema": present.warehouse_schema(), "dagster/column_lineage": present.warehouse_lineage()},
+            metadata={"dagster/column_schema": columns.warehouse_schema(), "dagster/column_lineage": lineage.warehouse_lineage()},
             partitions_def=EVENT_DAYS,
         )
     ],
@@ -72,42 +74,48 @@ class LoadConfig(dg.Config):
     ],
     partitions_def=EVENT_DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
     pool="clickhouse",
 )
 def raw_events(
     context: dg.AssetExecutionContext, config: LoadConfig, lake: LakeResource, clickhouse: ClickHouseResource, progress: ProgressResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Inserts what is not there, rewrites what changed, deletes what the lake no longer has; then compares both sides."""
-    with without_retry((LakeMissing,)):
+    with step(context):
         snapshot = lake.open().snapshot()
-    scratch = settings.from_environment().spool
-    days = days_of(context)
-    known = set(snapshot.days())
-    with clickhouse.client(context.run.run_id) as client:
-        results: list[LoadResult] = []
-        for done, day in enumerate(days):
-            progress.say("load", done, len(days))
-            if day not in known and len(days) > 1:
-                context.log.info("%s: the lake has no such day; nothing to load", day)
-                continue
-            with without_retry((HeldDay, MissingDay, schema.UnfitTable)):
-                results.append(load_day(client, snapshot, day, scratch=scratch, include_held=config.include_held))
-        progress.say("load", len(days), len(days))
-        comparison = compare(client, snapshot, days[0], days[-1], scratch=scratch)
-        shown = {result.day: preview(client, result.day) for result in results}
-    for result in results:
-        context.log.info(
-            "%s: %d staged, %d inserted, %d present, %d replaced",
-            result.day,
-            result.staged,
-            result.inserted,
-            result.present,
-            result.replaced,
-        )
-        context.add_asset_metadata(
-            _metadata(result, clickhouse) | {"preview": shown[result.day]}, asset_key=RAW_EVENTS, partition_key=result.day.isoformat()
-        )
+        known, days = set(snapshot.days()), days_of(context)
+        loaded = [one for one in days if one in known or len(days) == 1]
+        if len(loaded) < len(days):
+            context.log.info("%d of %d days: the lake has none of them; nothing to load", len(days) - len(loaded), len(days))
+        scratch = settings.from_environment().spool
+        with clickhouse.client(context.run.run_id) as client:
+            started = server_time(client)
+
+            def load(one: date) -> LoadResult:
+                progress.say("load", loaded.index(one), len(loaded))
+                return load_day(client, snapshot, one, scratch=scratch, include_held=config.include_held)
+
+            attempted = attempt(loaded, load, (HeldDay, MissingDay))
+            progress.say("load", len(loaded), len(loaded))
+            comparison = compare(client, snapshot, days[0], days[-1], scratch=scratch)
+            shown = {
+                one: _metadata(result, clickhouse)
+                | _lag_metadata(lag(client, one, since=started))
+                | {"day_content": day_content(snapshot, one), "preview": preview(client, one)}
+                for one, result in attempted.done.items()
+            }
+        for one, result in attempted.done.items():
+            context.log.info(
+                "%s: %d staged, %d inserted, %d present, %d replaced", one, result.staged, result.inserted, result.present, result.replaced
+            )
+        if attempted.refused:
+            for one, metadata in shown.items():
+                materialized(context, RAW_EVENTS, one, metadata)
+            raise refusal(attempted)
+    table_rows = max((result.rows_total for result in attempted.done.values()), default=0)
+    for one in days:
+        metadata = shown.get(one) or figures.nothing_loaded(table_rows)
+        context.add_asset_metadata(metadata, asset_key=RAW_EVENTS, partition_key=one.isoformat())
     yield dg.MaterializeResult(asset_key=RAW_EVENTS)
     differing = [difference._asdict() for difference in comparison.differences if difference.missing or difference.extra]
     doubled = sum(difference.doubled for difference in comparison.differences)
@@ -117,7 +125,7 @@ def raw_events(
         passed=not differing,
         metadata={
             **present.counts(
-                {"days": len(results), "events": comparison.lake_events, "missing": comparison.missing, "extra": comparison.extra}
+                {"days": len(shown), "events": comparison.lake_events, "missing": comparison.missing, "extra": comparison.extra}
             ),
             "differences": dg.MetadataValue.json(differing[:20]),
             "held_days_left_out": dg.MetadataValue.json([day.isoformat() for day in comparison.held]),
@@ -160,3 +168,10 @@ def _metadata(result: LoadResult, clickhouse: ClickHouseResource) -> dict[str, d
         "dagster/uri": dg.MetadataValue.text(clickhouse.host or f"chdb://{clickhouse.folder}"),
         "notes": dg.MetadataValue.text("; ".join(result.notes) or "none"),
     }
+
+
+def _lag_metadata(found: Lag | None) -> dict[str, dg.MetadataValue]:
+    """From upload to queryable, of the rows that came in; nothing when none did, so that the plot has no zeros of idle runs."""
+    if found is None:
+        return {}
+    return present.counts({"lag_seconds_median": found.median, "lag_seconds_p95": found.p95, "lag_seconds_largest": found.largest})

@@ -27,7 +27,7 @@ from torus_assets.xapi.lake import DayFile, Snapshot
 CHUNK_ROWS = 1_000_000  # hashes held in memory at once: some 40 MB a set of 16-byte keys
 PARTS_AT_MOST = 150  # of a month, before the next load; 2 M rows come in as some 50
 CATCH_UP_SECONDS = 300
-WORK_TABLES = ("file", "stage", "found", "changes", "homes", "fresh", "rebuilt")
+WORK_TABLES = ("file", "stage", "found", "changes", "homes", "fresh", "rebuilt", "learner")
 BOUNDED = {  # in chDB a day of 2 M rows peaks at 450 MB of private memory, and 750 with the engine's mapped library
     "max_threads": 1,  # a second one costs memory and more CPU time in all
     "max_insert_threads": 1,

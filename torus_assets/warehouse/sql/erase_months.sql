@@ -1,0 +1,1 @@
+SELECT toYYYYMM(timestamp) AS month, count() FROM raw_events WHERE $mine GROUP BY month ORDER BY month

@@ -1,7 +1,6 @@
 """Embedded or real, decided once: which resource stands for which system under the settings at hand."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,13 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from resources.clickhouse import ClickHouseResource
+from resources.instance_file import follow
 from resources.lake import LakeResource
+from resources.notifier import NotifierResource
 from resources.postgres import PostgresResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
+from resources.sqs import QueueResource
 from torus_assets.datasets.datashop.pieces import MEMORY
 from torus_assets.settings import Settings
 
@@ -40,6 +42,8 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         ),
         "duckdb": DuckDBResource(database=":memory:", connection_config={"memory_limit": MEMORY, "threads": 1}),
         "postgres": PostgresResource(url=dg.EnvVar("TORUS_DATABASE_URL") if settings.database_url else ""),
+        "queue": QueueResource(url=settings.arrivals_queue_url or ""),
+        "notifier": NotifierResource(url=dg.EnvVar("TORUS_NOTIFY_WEBHOOK_URL") if settings.webhook_url else ""),
         "progress": ProgressResource(),
     }
 
@@ -50,11 +54,6 @@ def instance_home(settings: Settings) -> Path:
         return Path(os.environ["DAGSTER_HOME"])
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    target = home / INSTANCE_FILE
-    if not target.exists():
-        source = PROJECT / INSTANCE_FILE
-        if source.exists():
-            shutil.copyfile(source, target)
-        else:
-            target.write_text(EMBEDDED_INSTANCE)
+    source = PROJECT / INSTANCE_FILE
+    follow(source.read_text() if source.exists() else EMBEDDED_INSTANCE, home / INSTANCE_FILE)
     return home

@@ -12,12 +12,15 @@ import warnings
 import typer
 
 from torus_assets import console, settings
+from torus_assets.commands.backfill import backfill
 from torus_assets.commands.dataset import dataset_app
 from torus_assets.commands.datashop import datashop_app
+from torus_assets.commands.forget import forget_app
 from torus_assets.commands.ingest import ingest
 from torus_assets.commands.lake import lake_app
 from torus_assets.commands.quarantine import quarantine_app
 from torus_assets.commands.reconcile import reconcile
+from torus_assets.commands.status import status
 from torus_assets.commands.system import demo, dev, doctor, sample
 from torus_assets.commands.warehouse import warehouse_app
 from torus_assets.console import FAILED, USAGE
@@ -30,13 +33,14 @@ app = typer.Typer(
     "Every command runs the same assets as the UI and is recorded there (`make dev`). Without settings, everything lives under TORUS_HOME (.torus). "
     "Exit codes: 0 done and right, 1 failed, 2 wrong usage, 3 done and something is not right.",
 )
-for command in (ingest, reconcile, doctor, sample, demo, dev):
+for command in (ingest, backfill, status, reconcile, doctor, sample, demo, dev):
     app.command()(command)
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(datashop_app, name="datashop")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(lake_app, name="lake")
+app.add_typer(forget_app, name="forget")
 
 
 def _expected() -> tuple[type[Exception], ...]:

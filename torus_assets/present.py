@@ -1,4 +1,7 @@
-"""What a finished run shows of its data: counts, column schemas, previews without anything a learner is or wrote, pictures."""
+"""What a finished run shows of its data: counts, previews without anything a learner is or wrote, pictures.
+
+The columns that the catalog shows, and where they come from, are in `presenting/`.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +11,37 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from torus_assets.xapi import tables
-from torus_assets.xapi.tables import Table
+from torus_assets.presenting.columns import column_schema, warehouse_schema
+from torus_assets.presenting.lineage import warehouse_lineage
+from torus_assets.xapi.tables import Column, Table
+
+__all__ = ["bars", "column_schema", "counts", "markdown", "preview", "warehouse_lineage", "warehouse_schema"]
 
 PREVIEW_ROWS = 5
-PREVIEW_COLUMNS = 10
+PREVIEW_COLUMNS = 12
 BARS = 30
 CELL_CHARACTERS = 100
-NOT_SHOWN = frozenset(("event_hash", "source_file", "source_etag", "raw"))  # long, and the same in every row or unreadable
 
-
-def column_schema(table: Table) -> dg.TableSchema:
-    """The declared columns, with type and meaning, as the catalog shows them."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(c.name, str(c.arrow.type), description=c.doc, tags={"private": ""} if c.private else {}) for c in table.columns
-        ]
+# A statement's texts may hold anything, so a preview shows numbers and times, and those texts whose values are ours.
+OUR_TEXTS = frozenset(("event_kind", "reason", "detail", "key", "category", "rows_by_kind", "quarantined_by_reason"))
+NOT_SHOWN = frozenset(("enrollment_id",))  # a number that is a learner
+SAYS_LITTLE = frozenset(
+    (
+        "source_line", "uploaded_at", "last_modified", "publication_id", "activity_revision_id", "scaled_score", "success", "completion",
+        "parser_version", "section_mismatches",
     )
+)  # fmt: skip
+PREVIEWED_TYPES = frozenset(("integer", "number", "truth", "time", "day"))
 
 
-def warehouse_schema() -> dg.TableSchema:
-    """Columns of raw_events that come from the lake."""
-    columns = [c for c in (*tables.PARTITION_COLUMNS, *tables.UNION.values()) if c.clickhouse]
-    return dg.TableSchema(columns=[dg.TableColumn(c.name, str(c.clickhouse), description=c.doc) for c in columns])
-
-
-def warehouse_lineage() -> dg.TableColumnLineage:
-    """Which lake column feeds which column of raw_events: they carry the same names."""
-    deps: dict[str, list[dg.TableColumnDep]] = {}
-    for table in tables.EVENT_TABLES:
-        for column in table.columns:
-            if column.clickhouse:
-                deps.setdefault(column.name, []).append(dg.TableColumnDep(dg.AssetKey(["xapi", table.name]), column.name))
-    return dg.TableColumnLineage(deps)
+def is_shown(column: Column) -> bool:
+    """Whether a preview may show the column: it cannot hold what a learner is or wrote."""
+    return not column.private and column.name not in NOT_SHOWN and (column.type in PREVIEWED_TYPES or column.name in OUR_TEXTS)
 
 
 def preview(table: Table, rows: pl.LazyFrame) -> dg.MetadataValue:
-    """A few rows as a Markdown table, private columns left out."""
-    columns = [c.name for c in table.columns if not c.private and c.name not in NOT_SHOWN][:PREVIEW_COLUMNS]
+    """A few rows as a Markdown table."""
+    columns = [c.name for c in table.columns if is_shown(c) and c.name not in SAYS_LITTLE][:PREVIEW_COLUMNS]
     return markdown(columns, rows.select(columns).head(PREVIEW_ROWS).collect().rows())
 
 
@@ -57,16 +53,26 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.Metada
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")[:CELL_CHARACTERS]
+    """Text that ends within its cell; what looks like an address is code, so that the UI makes no link of it."""
+    if value is None:
+        return ""
+    text = str(value).replace("\n", " ").replace("`", "")[:CELL_CHARACTERS].replace("|", "\\|")
+    return f"`{text}`" if "://" in text else text
 
 
-def bars(counts: Mapping[Any, int]) -> dg.MetadataValue:
-    """Counts as a bar chart of text: a picture that needs no network and no file."""
+def bars(counts: Mapping[Any, int], *, empty: str = "nothing to show") -> dg.MetadataValue:
+    """Counts as a bar chart of text: a picture that needs no network and no file.
+
+    Args:
+        counts: name to count, in the order of the picture; a name of 0 keeps its place, without a bar.
+        empty: a sentence to show instead when there is nothing but zeros.
+    """
     top = max(counts.values(), default=0)
     if not top:
-        return dg.MetadataValue.md("nothing to show")
+        return dg.MetadataValue.md(empty)
     width = max(len(str(name)) for name in counts)
-    rows = [f"{name!s:>{width}} {'█' * max(1 if n else 0, round(n / top * BARS)):<{BARS}} {n:,}" for name, n in counts.items()]
+    digits = max(len(f"{n:,}") for n in counts.values())
+    rows = [f"{name!s:>{width}} {n:>{digits},} {'█' * max(1 if n else 0, round(n / top * BARS))}".rstrip() for name, n in counts.items()]
     return dg.MetadataValue.md("```\n" + "\n".join(rows) + "\n```")
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from resources.deployments import instance_home
-from torus_assets import definitions, partitions, settings
+from sensors import interrupted
+from torus_assets import definitions, instance_state, partitions, settings
 from torus_assets.datasets.request import Request
+from torus_assets.health.checks import CONTENT
+from torus_assets.health.day_content import renamed
+from torus_assets.steps import process_tag
+from torus_assets.warehouse.assets import RAW_EVENTS
+from torus_assets.xapi.lake import Lake, Snapshot
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+MADE = ".made"  # in Dagster's home: its storage is there, whole
 CALM = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -44,13 +53,34 @@ def instance() -> Iterator[dg.DagsterInstance]:
     """The instance the UI shows: under `DAGSTER_HOME`, else under TORUS_HOME."""
     home = instance_home(settings.from_environment())
     os.environ["DAGSTER_HOME"] = str(home)
+    if not (home / MADE).exists():
+        with _alone(home), dg.DagsterInstance.get() as made:
+            made.get_runs(limit=1)  # a new home: its tables are made by the first to look, and two at once fail
+            (home / MADE).touch()
     with dg.DagsterInstance.get() as opened:
         yield opened
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """No other command opens the instance meanwhile."""
+    with (home / ".opening.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run_days(job: str, first: date, last: date, config: Mapping[str, Any] | None = None, **resources: Any) -> RunOutcome:
     """Runs a job over a range of days in one run."""
     return _run(job, {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}, None, config, resources)
+
+
+def written_anew(before: Snapshot | None, removed: Mapping[date, int], why: str) -> None:
+    """Days that were only written anew since the snapshot stay loaded: ClickHouse holds what they hold."""
+    if before is None:
+        return
+    after = Lake(settings.from_environment().lake_url).snapshot()
+    with instance() as opened:
+        instance_state.carry(opened, RAW_EVENTS, CONTENT, renamed(before, after, removed), why)
 
 
 def run_dataset(request: Request, **resources: Any) -> RunOutcome:
@@ -67,11 +97,13 @@ def _run(
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     found = definitions.build(**resources).resolve_job_def(job)
     with instance() as opened:
+        for gone in interrupted.without_process(opened, datetime.now(UTC)):
+            interrupted.end(opened, gone)  # or its slots in the pools would keep this run waiting
         result = found.execute_in_process(
             run_config={**CALM, **(config or {})},
             instance=opened,
             partition_key=partition,
-            tags={**tags, "torus/started_by": "command line"},
+            tags={**tags, **process_tag(), "torus/started_by": "command line"},
             raise_on_error=False,
         )
         return _outcome(result)

@@ -11,18 +11,20 @@ from torus_assets.commands.options import From, Json, To, days_between, failed
 from torus_assets.console import NOT_RIGHT
 
 Listing = Literal["auto", "always", "never"]
+Sections = Annotated[
+    list[int], typer.Option("--section", metavar="ID", help="Only bundles of this section; may be repeated. Other rows stay.")
+]
+Rebuild = Annotated[bool, typer.Option("--rebuild", help="Read every bundle again, not only what the ledger does not have.")]
+DropVanished = Annotated[bool, typer.Option("--drop-vanished", help="Let a rebuild drop rows whose objects are gone from the store.")]
+Listed = Annotated[Listing, typer.Option(help="auto: list what the newest inventory cannot have; always; never.")]
 
 
 def ingest(
     first: From,
     last: To,
-    section: Annotated[
-        list[int], typer.Option("--section", metavar="ID", help="Only bundles of this section; may be repeated. Other rows stay.")
-    ] = [],  # noqa: B006
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Read every bundle again, not only what the ledger does not have.")] = False,
-    drop_vanished: Annotated[
-        bool, typer.Option("--drop-vanished", help="Let a rebuild drop rows whose objects are gone from the store.")
-    ] = False,
+    section: Sections = [],  # noqa: B006
+    rebuild: Rebuild = False,
+    drop_vanished: DropVanished = False,
     max_quarantined: Annotated[
         float | None,
         typer.Option(
@@ -33,7 +35,7 @@ def ingest(
             help="Share of refused lines above which a day is held (default: TORUS_MAX_QUARANTINED_SHARE, else 0.05).",
         ),
     ] = None,
-    listing: Annotated[Listing, typer.Option(help="auto: list what the newest inventory cannot have; always; never.")] = "auto",
+    listing: Listed = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read; change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -42,10 +44,9 @@ def ingest(
     if dry_run:
         from torus_assets import preview
 
-        _ingested(
+        _previewed(
             preview.ingest(*days, sections=frozenset(section) or None, rebuild=rebuild, drop_vanished=drop_vanished, listing=listing),
             as_json,
-            "would read",
         )
         return
     from torus_assets import runs
@@ -63,19 +64,44 @@ def ingest(
         )
     found = [found["result"] for found in outcome.of("xapi/bundles").values() if "result" in found]
     if outcome.errors:
-        _ingested(found, as_json, "read", failed=True)
+        _ingested(found, as_json, failed=True)
         failed(outcome.errors)
-    _ingested(found, as_json, "read", failed_checks=outcome.failed_checks)
+    _ingested(found, as_json, failed_checks=outcome.failed_checks)
 
 
-def _ingested(results: list[Any], as_json: bool, verb: str, *, failed: bool = False, failed_checks: list[str] | None = None) -> None:
+def _previewed(results: list[dict[str, Any]], as_json: bool) -> None:
+    """What would be read. A day that would be refused ends it as the ingest itself would end."""
+    refused = [one["reason"] for one in results if one["mode"] == "refused"]
+    held = [one for one in results if one["held"]]
+    if as_json:
+        console.document({"days": results, "ok": not refused and not held})
+    else:
+        columns = ["day", "mode", "bundles", "bytes", "rows of the day", "duplicates", "quarantined", "held", "why"]
+        console.table("ingest, dry run: what it would read", columns, [_previewed_row(one) for one in results])
+        _say_held(held)
+    if refused:
+        failed(refused)
+    if held:
+        raise typer.Exit(NOT_RIGHT)
+
+
+def _previewed_row(one: dict[str, Any]) -> list[Any]:
+    total = one["day_total"]
+    return [
+        one["day"], one["mode"], one["this_run"]["bundles"], one["bytes"], sum(total["rows"].values()), total["duplicates"],
+        sum(total["quarantined"].values()), "HELD" if one["held"] else "", "see below" if one["mode"] == "refused" else one["reason"],
+    ]  # fmt: skip
+
+
+def _ingested(results: list[Any], as_json: bool, *, failed: bool = False, failed_checks: list[str] | None = None) -> None:
     results = sorted(results, key=lambda one: one["day"])
-    ok = not failed and not failed_checks and not any(one["held"] for one in results)
+    held = [one for one in results if one["held"]]
+    ok = not failed and not failed_checks and not held
     if as_json:
         console.document({"days": results, "ok": ok})
     else:
         console.table(
-            f"ingest: what was {verb}" if verb == "read" else f"ingest, dry run: what it {verb}",
+            "ingest: what was read",
             ["day", "mode", "bundles", "lines", "rows of the day", "duplicates", "quarantined", "held", "seconds"],
             [
                 [
@@ -85,11 +111,14 @@ def _ingested(results: list[Any], as_json: bool, verb: str, *, failed: bool = Fa
                 for one in results
             ],
         )  # fmt: skip
-        for one in results:
-            if one["held"]:
-                console.say(
-                    f"{one['day']} is held: too many lines were refused. See `torus quarantine list --from {one['day']} --to {one['day']}`; "
-                    "loads and exports refuse the day until a later ingest finds it below the limit (--max-quarantined), or --include-held."
-                )
+        _say_held(held)
     if not ok and not failed:
         raise typer.Exit(NOT_RIGHT)
+
+
+def _say_held(held: list[Any]) -> None:
+    for one in held:
+        console.say(
+            f"{one['day']} is held: too many lines were refused. See `torus quarantine list --from {one['day']} --to {one['day']}`; "
+            "loads and exports refuse the day until a later ingest finds it below the limit (--max-quarantined), or --include-held."
+        )

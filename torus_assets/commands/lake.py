@@ -23,10 +23,15 @@ def lake_maintain(
     as_json: Json = False,
 ) -> None:
     """Compact days of many increments, clear what killed runs left, and vacuum old versions."""
+    from torus_assets import runs
     from torus_assets.xapi import maintain
+    from torus_assets.xapi.lake import Lake
 
     chosen = settings.from_environment()
+    before = Lake(chosen.lake_url).snapshot()
     done = maintain.maintain(chosen.lake_url, chosen.spool, timedelta(days=keep_days), compact_above=compact_above, dry_run=dry_run)
+    if done["compacted"] and not dry_run:
+        runs.written_anew(before, {}, "torus lake maintain")
     if as_json:
         console.document({**done, "dry_run": dry_run, "ok": True})
     else:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from torus_assets.clients import clickhouse
 from torus_assets.clients.object_store import open_store
+from torus_assets.clients.sqs import Queue
 from torus_assets.datasets.lookup_database import database_place, server_version
 from torus_assets.settings import Settings
 from torus_assets.xapi.lake import Lake, LakeMissing
+from torus_assets.xapi.tombstones import PREFIX, read_tombstones, tombstone_secret
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ def examine(settings: Settings) -> list[Finding]:
     house = settings.clickhouse
     found.append(_tried("ClickHouse", "embedded" if house.is_embedded else "real", house.place, lambda: _clickhouse(settings)))
     found.append(_database(settings.database_url))
+    found.append(_queue(settings.arrivals_queue_url))
+    found.append(
+        _tried(
+            "tombstones", "real" if settings.tombstone_key else "embedded", f"{settings.lake_url}/{PREFIX}", lambda: _tombstones(settings)
+        )
+    )
     found.append(
         Finding(
             "pseudonym key",
@@ -87,6 +95,25 @@ def _database(url: str | None) -> Finding:
     if url is None:
         return Finding("Torus database", "embedded", "TORUS_DATABASE_URL", True, "not set: lookups are read at contexts/ of the data sets")
     return _tried("Torus database", "real", database_place(url), lambda: f"answers: PostgreSQL {server_version(url)}")
+
+
+def _queue(url: str | None) -> Finding:
+    if url is None:
+        return Finding("arrivals queue", "embedded", "TORUS_ARRIVALS_QUEUE_URL", True, "not set: the sensor lists the open days")
+    return _tried("arrivals queue", "real", url, lambda: f"answers: about {_opened(url).waiting():,} messages wait")
+
+
+def _opened(url: str) -> Queue:
+    from resources.sqs import QueueResource
+
+    opened = QueueResource(url=url).open()
+    assert opened is not None  # there is a URL
+    return opened
+
+
+def _tombstones(settings: Settings) -> str:
+    """Fails when there are some and the key in use is not theirs: ingests would refuse to run, too."""
+    return f"{len(read_tombstones(open_store(settings.lake_url), tombstone_secret(settings)).marks)} learners were forgotten"
 
 
 def _clickhouse(settings: Settings) -> str:

@@ -61,7 +61,7 @@ class Settings:
     max_quarantined_share: float
     workers: int
     pseudonym_key: str | None
-    tombstone_key: str | None  # of learners who were forgotten; the pseudonym key when not set
+    tombstone_key: str | None  # of learners who were forgotten; never the pseudonym key, which may be rotated
     database_url: str | None  # of Torus' PostgreSQL; holds a password
     arrivals_queue_url: str | None  # SQS queue with the bucket's notifications
     open_days: int  # upload days, today included, that the listing of arrivals looks at

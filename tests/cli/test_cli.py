@@ -133,7 +133,9 @@ def test_the_quarantine_is_counted_and_shown(made):
 
 def test_the_doctor_names_every_system(made):
     said = made[0]("doctor", "--json").expect(0).document
-    assert {"bundles", "inventory", "data sets", "lake", "ClickHouse", "pseudonym key"} <= {system["system"] for system in said["systems"]}
+    assert {"bundles", "inventory", "data sets", "lake", "ClickHouse", "pseudonym key", "arrivals queue", "tombstones"} <= {
+        system["system"] for system in said["systems"]
+    }
     assert said["ok"]
     assert all(system["kind"] == "embedded" for system in said["systems"])
 

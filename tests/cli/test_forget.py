@@ -55,6 +55,7 @@ def test_a_look_then_the_removal_then_the_list(torus):
     assert (would["dry_run"], would["receipt_key"], would["receipt"]["total_lines"]) == (True, None, events + refused)
     assert torus.tombstones() == frozenset()
     assert not (torus.home / "pseudonym.key").exists()
+    assert not (torus.home / "tombstone.key").exists()
 
     done = torus("forget", *WHO, "--yes", given=ID).expect(0)
     assert f"{events + refused} lines of the lake" in done.out

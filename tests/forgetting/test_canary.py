@@ -101,6 +101,10 @@ def test_after_forgetting_no_byte_of_the_learner_is_left(home, capfd):
         ("lookup", "torus dataset withdraw study --by NAME"),
     }
     assert traces(home, SOUGHT, theirs) == {}
+    assert said("status", "--json", code=3)["attention"] == [], "days stay loaded: ClickHouse lost the same"
+    proof = said("dataset", "verify", "study", "--json")
+    assert proof["ok"], "an erased learner is no damage"
+    assert "learners were erased" in json.dumps(proof)
     said("dataset", "withdraw", "study", "--by", "Ada")
     said("dataset", "expire", "--withdrawn-days", "0", "--lookup-days", "0")
     assert traces(home, SOUGHT, theirs[:1]) == {}

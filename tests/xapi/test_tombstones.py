@@ -177,16 +177,19 @@ def test_tombstones_travel_and_show_no_secret():
     assert Tombstones.unpacked(NONE.packed()) == NONE
 
 
-def test_the_key_is_the_variable_else_the_pseudonyms_else_the_file_of_a_home_whose_lake_is_a_folder(tmp_path):
-    def secret(**variables: str) -> bytes | None:
-        return tombstone_secret(from_environment({"TORUS_HOME": str(tmp_path), **variables}))
+def test_the_key_is_the_variable_else_the_file_of_a_home_whose_lake_is_a_folder_and_never_the_pseudonyms(tmp_path):
+    def secret(*, make: bool = False, **variables: str) -> bytes | None:
+        return tombstone_secret(from_environment({"TORUS_HOME": str(tmp_path), **variables}), make=make)
 
-    assert secret() is None
-    (tmp_path / "pseudonym.key").write_text("kept\n")
-    assert secret() == b"kept"
+    assert secret(TORUS_PSEUDONYM_KEY="p") is None
+    assert secret(make=True, TORUS_LAKE_URL="s3://lake") is None
+    made = secret(make=True, TORUS_PSEUDONYM_KEY="p")
+    assert made
+    assert len(made) == 64
+    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("tombstone.key", 0o600)]
+    assert secret() == secret(make=True) == made
     assert secret(TORUS_LAKE_URL="s3://lake") is None
-    assert secret(TORUS_PSEUDONYM_KEY="p") == b"p"
-    assert secret(TORUS_PSEUDONYM_KEY="p", TORUS_TOMBSTONE_KEY="t") == b"t"
+    assert secret(TORUS_TOMBSTONE_KEY="t") == b"t"
 
 
 # The ingest

@@ -48,6 +48,11 @@ class Queue:
         """Deletes messages for good."""
         return self._batches(receipts, self._client.delete_message_batch, {})
 
+    def waiting(self) -> int:
+        """About how many messages can be received now."""
+        answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
     def hide(self, receipts: Iterable[str], seconds: int) -> Answered:
         """Keeps received messages hidden for `seconds` from now on (SQS: at most 12 hours in all)."""
         return self._batches(receipts, self._client.change_message_visibility_batch, {"VisibilityTimeout": seconds})

@@ -103,19 +103,15 @@ def _secret(chosen: Settings, *, dry_run: bool) -> bytes:
     """The tombstones' key. A look needs none; the first tombstone has one made where the lake is a folder of this machine."""
     import secrets
 
-    from torus_assets.datasets.pseudonyms import KeyMissing, pseudonym_key
     from torus_assets.xapi.tombstones import tombstone_secret
 
-    found = tombstone_secret(chosen)
-    if found is None and dry_run:
-        return secrets.token_bytes(32)
-    try:
-        return found or pseudonym_key(None, chosen.home, [chosen.lake_url]).secret
-    except KeyMissing:
+    found = tombstone_secret(chosen, make=not dry_run)
+    if found is None and not dry_run:
         raise _wrong(
             f"TORUS_TOMBSTONE_KEY is not set and {chosen.lake_url} is a real store. Make a key once "
             '(python -c "import secrets; print(secrets.token_hex(32))"), keep it in your secret store and set the variable wherever days are ingested.'
-        ) from None
+        )
+    return found or secrets.token_bytes(32)
 
 
 def _places(chosen: Settings, *, dry_run: bool) -> Places:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+import polars as pl
 
 from torus_assets.datasets import receipt as receipts
 from torus_assets.datasets.catalog import is_withdrawn
@@ -117,20 +119,29 @@ def _lake(run: Run, lake: LakeLike, proof: Proof, scratch: Path) -> None:
     with snapshot.local(files, scratch) as paths:
         now = {(part.day, part.kind): part for part in survey(request, files, paths).parts}
     then = {(part["day"], part["kind"]): part for part in run.receipt["read"]}
-    changes = list(_changes(then, now))
+    changes = list(_changes(then, now, _forgotten(snapshot)))
     proof.document["lake"] = {"same": not changes, "changes": changes}
     proof.lines += changes or ["right: the lake still holds what was read, and nothing else for these sections"]
 
 
-def _changes(then: dict[Any, Any], now: dict[Any, Any]) -> Iterator[str]:
+def _forgotten(snapshot: Any) -> dict[str, int]:
+    """Lines of learners who were forgotten, by day, as the lake's ledger counts them today."""
+    counts = snapshot.ledger().group_by("upload_date").agg(pl.col("forgotten").sum())
+    return {day.isoformat(): lines for day, lines in counts.iter_rows() if lines}
+
+
+def _changes(then: dict[Any, Any], now: dict[Any, Any], forgotten: Mapping[str, int]) -> Iterator[str]:
+    """What the lake holds otherwise than the data set read it, with the reason: an erased learner is none of the data set's faults."""
     for day, kind in sorted(then.keys() | now.keys()):
         before, after = then.get((day, kind)), now.get((day, kind))
+        erased = f"learners were erased ({forgotten[day]:,} lines of the day count as forgotten)" if day in forgotten else ""
         if before is None:
             yield f"since then: {day} {kind} has come, {now[day, kind].rows:,} rows"
         elif after is None:
-            yield f"since then: {day} {kind} has gone, {before['rows']:,} rows; erased learners, or a rebuild that dropped vanished objects"
+            yield f"since then: {day} {kind} has gone, {before['rows']:,} rows: {erased or 'a rebuild that dropped vanished objects'}"
         elif before["digest"] != after.digest:
-            word = "erased learners, or a rebuild" if after.rows < before["rows"] else "late or corrected events"
+            fewer = after.rows < before["rows"]
+            word = (erased or "a rebuild") if fewer else "late or corrected events"
             yield f"since then: {day} {kind} has {after.rows:,} rows instead of {before['rows']:,}: {word}"
 
 

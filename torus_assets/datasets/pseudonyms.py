@@ -10,8 +10,6 @@ import base64
 import hashlib
 import hmac
 import logging
-import os
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +18,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from torus_assets import secret_file
 from torus_assets.datasets.csv_tables import CsvColumn
 from torus_assets.datasets.redaction import Redaction, redaction
 
@@ -183,20 +182,7 @@ def pseudonym_key(text: str | None, home: Path, urls: Iterable[str]) -> Pseudony
             '(python -c "import secrets; print(secrets.token_hex(32))"), keep it in your secret store and set the variable. '
             "Another key gives other pseudonyms."
         )
-    return PseudonymKey(_kept(home / KEY_FILE))
-
-
-def _kept(path: Path) -> bytes:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        try:
-            os.link(draft, path)  # fails when another process was first: then its key is the key
-            log.warning("made a pseudonym key in %s: keep it, another one gives other pseudonyms", path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip().encode()
+    path = home / KEY_FILE
+    if secret_file.made(path):
+        log.warning("made a pseudonym key in %s: keep it, another one gives other pseudonyms", path)
+    return PseudonymKey(secret_file.read(path))

@@ -19,12 +19,13 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
+from torus_assets import secret_file
 from torus_assets.clients.object_store import ObjectStore
 from torus_assets.settings import Settings
 from torus_assets.xapi.kinds import host
 
 PREFIX = "forgotten/"
-KEY_FILE = "pseudonym.key"  # below TORUS_HOME; made by the data sets' side where every store is a folder
+KEY_FILE = "tombstone.key"  # below TORUS_HOME; made for the first tombstone where the lake is a folder
 READERS = 16  # tombstones asked for at once
 LONGEST = 8  # words of an id that refused lines are searched for; of longer ones the first so many
 
@@ -180,7 +181,7 @@ def read_tombstones(lake_store: ObjectStore, secret: bytes | None) -> Tombstones
     if secret is None:
         raise OtherKey(
             f"{place} holds {len(names)} tombstones of forgotten learners and no key to read them with is set. "
-            "Set TORUS_TOMBSTONE_KEY (or the TORUS_PSEUDONYM_KEY they were made under)."
+            "Set TORUS_TOMBSTONE_KEY to the key they were made under."
         )
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(lambda name: read_tombstone(lake_store, name), sorted(names)))
@@ -236,19 +237,23 @@ def leave(lake_store: ObjectStore, secret: bytes, home_page: str | None, user_id
     return name
 
 
-def tombstone_secret(settings: Settings) -> bytes | None:
-    """`TORUS_TOMBSTONE_KEY`, else the pseudonym key: its variable, or the file below TORUS_HOME where the lake is a folder.
+def tombstone_secret(settings: Settings, *, make: bool = False) -> bytes | None:
+    """`TORUS_TOMBSTONE_KEY`, else the file below TORUS_HOME where the lake is a folder. Never the pseudonym key, which may be rotated.
 
-    None when there is none yet: then there can be no tombstones either. Whoever leaves the first one has the key made before
-    (`datasets/pseudonyms.pseudonym_key`) and asks again. Marks are made under labels of their own: sharing a key with pseudonyms
-    tells nothing about either.
+    Args:
+        make: there is to be a first tombstone: the file is made if need be.
+
+    Returns:
+        None when there is no key: then there can be no tombstones of ours either.
     """
-    if text := settings.tombstone_key or settings.pseudonym_key:
-        return text.encode()
-    kept = settings.home / KEY_FILE
-    if settings.lake_url.startswith("file://") and kept.exists():
-        return kept.read_text().strip().encode()
-    return None
+    if settings.tombstone_key:
+        return settings.tombstone_key.encode()
+    if not settings.lake_url.startswith("file://"):
+        return None
+    path = settings.home / KEY_FILE
+    if make:
+        secret_file.made(path)
+    return secret_file.read(path) if path.exists() else None
 
 
 class Register:

@@ -31,7 +31,8 @@ dev: setup  ## start the Dagster UI and daemon on the same home
 	@$(BIN)/torus dev
 
 test: setup  ## run the tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests --ignore tests/live --ignore tests/browser/test_ui.py
+	@$(BIN)/python -m pytest tests/live tests/browser/test_ui.py
 
 check: setup  ## ruff, types, and that the definitions load
 	@$(BIN)/ruff check .
@@ -40,7 +41,7 @@ check: setup  ## ruff, types, and that the definitions load
 	@DAGSTER_HOME= $(BIN)/dagster definitions validate -w workspace.yaml
 
 bench: setup  ## the speed figures, against the plain way of doing it
-	@for b in ingest csv_export one_section datashop_xml warehouse_load latency memory dataset_memory; do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
+	@for b in ingest csv_export one_section datashop_xml warehouse_load latency memory dataset_memory arrivals; do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
 
 clean:  ## remove the virtual environment and what the demo made
 	rm -rf $(VENV) .torus

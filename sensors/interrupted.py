@@ -36,7 +36,7 @@ class Gone(NamedTuple):
 
 
 @dg.sensor(
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Ends runs whose process is gone, so that they are seen and can be run again. Also tells failures that nobody was told yet.",
 )

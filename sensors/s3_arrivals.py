@@ -37,7 +37,12 @@ SUCCESSES = 500  # runs looked at for a person's success after a failure
 LEDGERS = Ledgers()  # of this process: a tick reads the ledger of a day again only after a commit to it
 
 
-@dg.sensor(job_name=JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(
+    job_name=JOB,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Brings the days of new bundles from the store to ClickHouse: found by S3's notifications, and by listing the open days.",
+)
 def s3_arrivals(
     context: dg.SensorEvaluationContext, bundles: ObjectStoreResource, lake: LakeResource, queue: QueueResource
 ) -> dg.SensorResult:
@@ -92,7 +97,8 @@ def _state(run: dg.DagsterRun) -> State:
         return "in flight"
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return "success"
-    return "permanent" if run.tags.get(FAILURE) == "permanent" else "failure"
+    nature = run.tags.get(FAILURE)
+    return nature if nature in ("permanent", "interrupted") else "failure"
 
 
 def _in_flight(instance: dg.DagsterInstance) -> Collection[date]:

@@ -151,3 +151,10 @@ def test_fates_of_a_day_add_up_to_its_lines(tmp_path):
 
 def test_the_share_of_a_day_of_blank_lines_is_none():
     assert figures.quarantined_share({"lines": 3, "blank": 3, "quarantined": {}}) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 seconds"), (119, "119 seconds"), (120, "2.0 minutes"), (9000, "2.5 hours"), (200_000, "2.3 days")]
+)
+def test_a_duration_is_said_in_the_unit_people_would_use(seconds, said):
+    assert present.duration(seconds) == said

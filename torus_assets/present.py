@@ -6,6 +6,7 @@ The columns that the catalog shows, and where they come from, are in `presenting
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -18,7 +19,7 @@ from torus_assets.xapi.tables import Column, Table
 __all__ = ["bars", "column_schema", "counts", "markdown", "preview", "warehouse_lineage", "warehouse_schema"]
 
 PREVIEW_ROWS = 5
-PREVIEW_COLUMNS = 12
+PREVIEW_COLUMNS = 8  # what a page of 1,400 px shows without scrolling
 BARS = 30
 CELL_CHARACTERS = 100
 
@@ -28,7 +29,7 @@ NOT_SHOWN = frozenset(("enrollment_id",))  # a number that is a learner
 SAYS_LITTLE = frozenset(
     (
         "source_line", "uploaded_at", "last_modified", "publication_id", "activity_revision_id", "scaled_score", "success", "completion",
-        "parser_version", "section_mismatches",
+        "parser_version", "section_mismatches", "page_attempt_number", "activity_attempt_number", "project_id",
     )
 )  # fmt: skip
 PREVIEWED_TYPES = frozenset(("integer", "number", "truth", "time", "day"))
@@ -56,7 +57,8 @@ def _cell(value: Any) -> str:
     """Text that ends within its cell; what looks like an address is code, so that the UI makes no link of it."""
     if value is None:
         return ""
-    text = str(value).replace("\n", " ").replace("`", "")[:CELL_CHARACTERS].replace("|", "\\|")
+    shown = f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)  # UTC, as all our times
+    text = shown.replace("\n", " ").replace("`", "")[:CELL_CHARACTERS].replace("|", "\\|")
     return f"`{text}`" if "://" in text else text
 
 
@@ -79,3 +81,11 @@ def bars(counts: Mapping[Any, int], *, empty: str = "nothing to show") -> dg.Met
 def counts(numbers: Mapping[str, int]) -> dict[str, Any]:
     """Numbers under stable names, so that the catalog plots them over runs."""
     return {name: dg.MetadataValue.int(number) for name, number in numbers.items()}
+
+
+def duration(seconds: int) -> str:
+    """Seconds in the largest unit that they fill twice, for people."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds} seconds"

@@ -78,6 +78,14 @@ def test_a_failed_day_is_asked_for_again_after_a_pause_that_grows(failures):
     assert [request.attempt for request in again.requests] == [failures + 1]
 
 
+def test_a_killed_run_is_asked_for_again_at_once_but_only_the_first_time():
+    killed = asked({A: "a"}, "interrupted", 0)
+    assert [request.attempt for request in decide(situation({A: "a"}, killed)).requests] == [2]
+    again = decide(situation({A: "a"}, asked({A: "a"}, "interrupted", 10), killed))
+    assert again.requests == []
+    assert "attempt 3 comes at" in again.waiting[A]
+
+
 def failed(times: int, digest: str = "a", days: tuple[date, ...] = (A,)) -> list[Asked]:
     return [asked(dict.fromkeys(days, digest), "failure", 1000 - n) for n in range(times)]
 

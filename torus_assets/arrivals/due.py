@@ -17,7 +17,7 @@ PAUSES = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), tim
 ATTEMPTS = 5  # of one set of arrivals
 REMEMBERED = 2 * ATTEMPTS  # failures in a row of one day
 
-State = Literal["in flight", "success", "failure", "permanent"]
+State = Literal["in flight", "success", "failure", "interrupted", "permanent"]  # interrupted: its process was killed
 
 
 class Outcome(NamedTuple):
@@ -150,7 +150,8 @@ def _hindrance(day: date, digest: str, tries: Sequence[Asked], situation: Situat
     if sum(not _divides(asked) for asked in same) >= ATTEMPTS:
         return f"given up after {len(same)} attempts, the last is run {run}: mend what it says, then run the day by hand"
     again = _ended_at(tries[-1]) + PAUSES[min(len(tries), len(PAUSES)) - 1]
-    if again > situation.now and not _divides(tries[-1]):
+    at_once = _divides(tries[-1]) or (_state(tries[-1]) == "interrupted" and len(tries) == 1)  # killed again: it may be what kills it
+    if again > situation.now and not at_once:
         return f"attempt {len(tries) + 1} comes at {again:%H:%M:%S} UTC, after run {run}"
     return None
 

@@ -110,7 +110,7 @@ def tick(sources: Sources, runs: Runs, limits: Limits, cursor: str | None, *, no
 
 
 def _situation(before: Sequence[asked.Asked], pending: table.Pending, runs: Runs, limits: Limits, now: datetime) -> Situation:
-    ended = [one.outcome.ended_at for one in before if one.outcome and one.outcome.state in ("failure", "permanent")]
+    ended = [one.outcome.ended_at for one in before if one.outcome and one.outcome.state in ("failure", "interrupted", "permanent")]
     return Situation(
         now=now,
         first=limits.first_day,

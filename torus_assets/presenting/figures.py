@@ -97,18 +97,23 @@ def day_figures(table: Table, result: IngestResult, snapshot: Snapshot) -> dict[
         ),
         "mode": dg.MetadataValue.text(result.mode),
         "dagster/uri": dg.MetadataValue.text(snapshot.url),
-        "preview": present.preview(table, snapshot.scan(table.name, result.day, result.day)),
     }
+    preview = {"preview": present.preview(table, snapshot.scan(table.name, result.day, result.day))}
     if table is tables.LEDGER:
-        return shown | _of_the_ledger(result)
+        return shown | _of_the_ledger(result) | preview
+    return shown | _pictures(table, result, snapshot) | preview
+
+
+def _pictures(table: Table, result: IngestResult, snapshot: Snapshot) -> dict[str, Any]:
+    """What the shape of the table's day is: refusals by reason, or events by hour."""
     if table is tables.QUARANTINE:
         reasons = result.day_total["quarantined"]
-        return shown | {
+        return {
             "quarantined_share": dg.MetadataValue.float(quarantined_share(result.day_total)),
             "reasons": dg.MetadataValue.int(len(reasons)),
             "by_reason": present.bars(_largest_first(reasons), empty="no line of this day was refused"),
         }
-    return shown | {"events_per_hour": present.bars(_events_per_hour(snapshot, table, result.day), empty="no such event on this day")}
+    return {"events_per_hour": present.bars(_events_per_hour(snapshot, table, result.day), empty="no such event on this day")}
 
 
 def nothing_loaded(rows_of_the_table: int) -> dict[str, Any]:

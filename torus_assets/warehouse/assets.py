@@ -174,4 +174,6 @@ def _lag_metadata(found: Lag | None) -> dict[str, dg.MetadataValue]:
     """From upload to queryable, of the rows that came in; nothing when none did, so that the plot has no zeros of idle runs."""
     if found is None:
         return {}
-    return present.counts({"lag_seconds_median": found.median, "lag_seconds_p95": found.p95, "lag_seconds_largest": found.largest})
+    words = f"median {present.duration(found.median)}, largest {present.duration(found.largest)}, from upload to ClickHouse"
+    numbers = {"lag_seconds_median": found.median, "lag_seconds_p95": found.p95, "lag_seconds_largest": found.largest}
+    return {**present.counts(numbers), "lag": dg.MetadataValue.text(words)}

@@ -113,7 +113,8 @@ def _opened(url: str) -> Queue:
 
 def _tombstones(settings: Settings) -> str:
     """Fails when there are some and the key in use is not theirs: ingests would refuse to run, too."""
-    return f"{len(read_tombstones(open_store(settings.lake_url), tombstone_secret(settings)).marks)} learners were forgotten"
+    count = len(read_tombstones(open_store(settings.lake_url), tombstone_secret(settings)).marks)
+    return f"{count:,} learner{'s' * (count != 1)} forgotten"
 
 
 def _clickhouse(settings: Settings) -> str:

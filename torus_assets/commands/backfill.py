@@ -69,7 +69,7 @@ def _show(planned: list[dict[str, Any]], shown: dict[str, Any], *, no_load: bool
         ],
     )
     console.say(
-        f"{shown['days']:,} days in {len(shown['runs']):,} runs; {shown['days_to_read']:,} days have something to read: "
+        f"{shown['days']:,} day{'s' * (shown['days'] != 1)} in {len(shown['runs']):,} run{'s' * (len(shown['runs']) != 1)}; {shown['days_to_read']:,} days have something to read: "
         f"{shown['bundles']:,} bundles, {shown['bytes']:,} bytes. "
         + ("ClickHouse is left as it is." if no_load else "Then ClickHouse gets what it does not have of all the days.")
     )

@@ -127,7 +127,7 @@ def test_on_a_terminal_it_shows_what_it_would_do_and_asks(place):
     before = tree(place.root)
     code, said = answered(place, "\n")
     assert code == 0
-    assert "2 days in 1 runs; 2 days have something to read: 4 bundles" in said
+    assert "2 days in 1 run; 2 days have something to read: 4 bundles" in said
     assert said.rstrip().endswith("nothing was done")
     assert tree(place.root) == before
     code, said = answered(place, "y\n", "--no-load")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.factories import DAY, Place, bundle_key, numbered
 from torus_assets.arrivals import table
+from torus_assets.arrivals.index import with_arrivals
 from torus_assets.arrivals.known import Known
 from torus_assets.arrivals.ledgers import Ledgers
 from torus_assets.arrivals.payloads import Named
@@ -232,8 +233,9 @@ def test_news_is_what_neither_ledger_nor_table_has(place):
     assert known.pending()[DAY]["key"].to_list() == sorted(keys[1:])
 
 
-def index(place: Place, first: date = DAY, last: date = DAY, listing: bundle_index.Finding = "arrivals") -> dict[str, str]:
-    found = day.find_bundles(open_store(place.url), open_store(str(place.root / "none")), place.lake, first, last, listing=listing)
+def index(place: Place, first: date = DAY, last: date = DAY, *, listed: bool = False) -> dict[str, str]:
+    places = open_store(place.url), open_store(str(place.root / "none")), place.lake, first, last
+    found = day.find_bundles(*places, listing="auto") if listed else with_arrivals(*places)
     return {bundle.key: bundle.told_by for bundles in found.days.values() for bundle in bundles}
 
 
@@ -246,7 +248,7 @@ def test_the_index_grows_by_arrivals_without_listing(place):
     later = place.put(bundle_key("d"), [numbered(4)])
     table.add(store, [bundle._replace(told_by="notification") for bundle in listed(place, later)], NOW)
     assert index(place) == {known: "listing", arrived: "listing", later: "notification"}
-    assert set(index(place, listing="auto")) == {known, arrived, untold, later}
+    assert set(index(place, listed=True)) == {known, arrived, untold, later}
 
 
 def test_of_index_and_arrivals_the_newer_object_wins(place):

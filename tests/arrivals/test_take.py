@@ -15,6 +15,7 @@ import pytest
 from tests.arrivals.queues import Killed, Notified, PlayedRuns, Sabotage
 from tests.factories import DAY, Place, bundle_key, numbered
 from torus_assets.arrivals import acknowledge, asked, table, take
+from torus_assets.arrivals.index import with_arrivals
 from torus_assets.arrivals.ledgers import Ledgers
 from torus_assets.arrivals.take import REFUSED
 from torus_assets.arrivals.tick import Limits, Sources, Ticked, tick
@@ -64,7 +65,7 @@ class House:
             self.ingest()
 
     def ingest(self, one: date = DAY) -> None:
-        day.find_bundles(self.bundles, open_store(str(self.place.root / "none")), self.place.lake, one, one, listing="arrivals")
+        with_arrivals(self.bundles, open_store(str(self.place.root / "none")), self.place.lake, one, one)
         day.ingest(self.place.lake, self.bundles, one, self.place.spool, IngestOptions(workers=1, max_quarantined_share=1.0))
 
     def pending(self) -> list[str]:

@@ -22,8 +22,8 @@ from torus_assets.clients.object_store import open_store
 from torus_assets.commands.lake import lake_app
 from torus_assets.commands.status import status
 from torus_assets.failures.processes import this_process
-from torus_assets.health.day_content import day_content
 from torus_assets.steps import PROCESS
+from torus_assets.xapi.day_content import day_content
 from torus_assets.xapi.ingest import scratch_folder
 
 NEXT = DAY + timedelta(days=1)

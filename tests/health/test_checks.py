@@ -24,10 +24,10 @@ from torus_assets.arrivals import table
 from torus_assets.clients.object_store import open_store
 from torus_assets.failures.processes import this_process
 from torus_assets.health.checks import HEALTH_CHECKS, RECONCILE_CHECKS, ledger_has_every_object
-from torus_assets.health.day_content import day_content
 from torus_assets.health.store import Places, by_inventory
 from torus_assets.steps import PROCESS
 from torus_assets.warehouse.load import load_day
+from torus_assets.xapi.day_content import day_content
 
 TODAY = datetime.now(UTC).date()
 

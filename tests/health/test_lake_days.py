@@ -10,8 +10,8 @@ from tests.factories import DAY, Place, bundle_key, numbered
 from tests.health.ledgers import READ, bundle, ledger_row, put_ledger
 from torus_assets.arrivals import table
 from torus_assets.clients.object_store import open_store
-from torus_assets.health.day_content import NOTHING, day_content, day_contents, renamed
 from torus_assets.health.lake_days import lake_days, spool_days, waiting_days
+from torus_assets.xapi.day_content import NOTHING, day_content, day_contents, renamed
 from torus_assets.xapi.ingest import compact_day, scratch_folder
 from torus_assets.xapi.lake import Lake
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from torus_assets.health.day_content import NOTHING
 from torus_assets.health.lake_days import LakeDay, Waiting
+from torus_assets.xapi.day_content import NOTHING
 
 HELD, FAILED, LEFT, WRITING = "held", "failed", "left by a killed run", "being written"
 WAITING, NOT_LOADED, OLD_PARSER = "bundles waiting", "not in ClickHouse", "older parser"

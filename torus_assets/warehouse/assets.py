@@ -11,7 +11,6 @@ from resources.clickhouse import ClickHouseResource
 from resources.lake import LakeResource
 from resources.progress import ProgressResource
 from torus_assets import present, settings
-from torus_assets.health.day_content import day_content
 from torus_assets.partitions import EVENT_DAYS, SAME_DAY, days_of
 from torus_assets.presenting import columns, figures, lineage
 from torus_assets.ranges import attempt, materialized, refusal
@@ -20,6 +19,7 @@ from torus_assets.warehouse.lag import Lag, lag, server_time
 from torus_assets.warehouse.load import HeldDay, LoadResult, MissingDay, load_day
 from torus_assets.warehouse.reconcile import compare
 from torus_assets.xapi import tables
+from torus_assets.xapi.day_content import day_content
 
 RAW_EVENTS = dg.AssetKey(["warehouse", "raw_events"])
 

@@ -11,6 +11,7 @@ from resources.lake import LakeResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
 from torus_assets import settings
+from torus_assets.arrivals.index import with_arrivals
 from torus_assets.partitions import EVENT_DAYS, SAME_DAY, days_of
 from torus_assets.presenting import columns, figures, lineage
 from torus_assets.ranges import attempt, materialized, refusal
@@ -55,9 +56,11 @@ def bundle_index_asset(
 ) -> None:
     days = days_of(context)
     with step(context):
-        index = day.find_bundles(
-            bundles.open(), inventory.open(), lake.open(), days[0], days[-1], listing=cast("bundle_index.Finding", config.listing)
-        )
+        places = bundles.open(), inventory.open(), lake.open(), days[0], days[-1]
+        if config.listing == "arrivals":
+            index = with_arrivals(*places)
+        else:
+            index = day.find_bundles(*places, listing=cast("bundle_index.Listing", config.listing))
     context.log.info("indexed %d bundles of %d days; inventory: %s", index.count, len(days), index.inventory_name or "none")
     for one in days:
         uri = f"{lake.url}/{bundle_index.index_key(one)}"

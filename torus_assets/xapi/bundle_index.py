@@ -40,7 +40,6 @@ EXAMPLES = 5  # of junk keys
 ROWS_IN_OBJECTS = 16_384  # rows held as Python objects before they become Arrow, 5 times smaller
 
 Listing = Literal["auto", "always", "never"]
-Finding = Literal["auto", "always", "never", "arrivals"]  # `arrivals`: the last index and the arrivals table, without any listing
 _UTC = pa.timestamp("us", "UTC")
 
 

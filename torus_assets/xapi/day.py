@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
-from torus_assets.arrivals import table as arrivals
 from torus_assets.clients.object_store import ObjectStore, open_store
 from torus_assets.engine.decode import BundleGone
 from torus_assets.xapi import bundle_index
@@ -40,36 +39,12 @@ def wanted(store: ObjectStore, bundle: bundle_index.Bundle) -> Wanted:
 
 
 def find_bundles(
-    bundles: ObjectStore, inventory: ObjectStore, lake: Lake, first: date, last: date, *, listing: bundle_index.Finding
+    bundles: ObjectStore, inventory: ObjectStore, lake: Lake, first: date, last: date, *, listing: bundle_index.Listing
 ) -> bundle_index.BundleIndex:
-    """Indexes the days and keeps the index in the lake, a file per day.
-
-    Args:
-        listing: as `bundle_index.index_days` has it; ``arrivals`` takes each day's last index and adds what the arrivals table
-            has of it, without a call per section. A day without an index is found as by ``auto``.
-    """
-    store = open_store(lake.root)
-    if listing == "arrivals":
-        index = _with_arrivals(bundles, inventory, store, first, last)
-    else:
-        index = bundle_index.index_days(bundles, inventory, first, last, listing=listing)
-    bundle_index.write_index(store, index)
+    """Indexes the days and keeps the index in the lake, a file per day."""
+    index = bundle_index.index_days(bundles, inventory, first, last, listing=listing)
+    bundle_index.write_index(open_store(lake.root), index)
     return index
-
-
-def _with_arrivals(bundles: ObjectStore, inventory: ObjectStore, store: ObjectStore, first: date, last: date) -> bundle_index.BundleIndex:
-    arrived = arrivals.by_day(arrivals.read(store, first, last))  # before the index: what a run before us indexed may leave the table
-    parts = [arrivals.as_bundles(rows) for rows in arrived.values()]
-    unknown: list[date] = []
-    for day in (first + timedelta(days=n) for n in range((last - first).days + 1)):
-        try:
-            parts.append(bundle_index.read_index(store, day).table)
-        except FileNotFoundError:
-            unknown.append(day)
-    if unknown:  # one pass over the sections, and over the inventory, for all of them
-        found = bundle_index.index_days(bundles, inventory, unknown[0], unknown[-1])
-        parts += [found.days[day].table for day in unknown]
-    return bundle_index.index_of(first, last, parts)
 
 
 def ingest(

@@ -155,7 +155,12 @@ def _show(found: list[Attention], result: Mapping[str, Any]) -> None:
         console.out.print(f"and {len(rows) - SHOWN} lines more: --json has all")
     console.out.print(_watchers(result))
     in_order = f"{result['days_in_order']:,} days in order"
-    console.out.print(f"{in_order}: nothing to do." if not rows and result["ok"] else in_order)
+    if not rows and not result["days_in_order"]:
+        console.out.print(
+            "nothing was ingested yet: `torus backfill --from DAY --to DAY`, or turn on the sensor s3_arrivals in `torus dev`."
+        )
+    else:
+        console.out.print(f"{in_order}: nothing to do." if not rows and result["ok"] else in_order)
 
 
 def _words(need: Attention) -> str:

@@ -86,7 +86,7 @@ def home(blank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def test_when_all_is_in_order_one_sentence_says_so(home):
-    assert "0 days in order: nothing to do." in home.says()
+    assert "nothing was ingested yet" in home.says()
     home.ingest(DAY, NEXT)
     home.load(DAY, NEXT)
     said = home.says()

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -57,7 +58,8 @@ class Child:
 
     def kill(self) -> None:
         assert self._process.pid
-        os.kill(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it got through before
+            os.kill(self._process.pid, signal.SIGKILL)
 
     def end(self) -> Ended:
         try:

@@ -18,10 +18,9 @@ from resources.deployments import instance_home
 from sensors import interrupted
 from torus_assets import definitions, instance_state, partitions, settings
 from torus_assets.datasets.request import Request
-from torus_assets.health.checks import CONTENT
 from torus_assets.steps import process_tag
 from torus_assets.warehouse.assets import RAW_EVENTS
-from torus_assets.xapi.day_content import renamed
+from torus_assets.xapi.day_content import CONTENT, renamed
 from torus_assets.xapi.lake import Lake, Snapshot
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

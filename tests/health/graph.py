@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from torus_assets.health.checks import BUNDLES, CONTENT, RAW_EVENTS
+from torus_assets.health.checks import BUNDLES, RAW_EVENTS
 from torus_assets.partitions import DATASET_JOBS, EVENT_DAYS
+from torus_assets.xapi.day_content import CONTENT
 
 CSV, DATASHOP = dg.AssetKey(["datasets", "csv"]), dg.AssetKey(["datasets", "datashop"])
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

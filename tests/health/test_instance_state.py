@@ -24,9 +24,10 @@ from dagster_shared.error import SerializableErrorInfo
 from tests.health.graph import CSV, DEFS, run
 from torus_assets import instance_state
 from torus_assets.failures.processes import this_process
-from torus_assets.health.checks import BUNDLES, CONTENT, RAW_EVENTS
+from torus_assets.health.checks import BUNDLES, RAW_EVENTS
 from torus_assets.partitions import DATASET_JOBS, EVENT_DAYS
 from torus_assets.steps import PROCESS
+from torus_assets.xapi.day_content import CONTENT
 
 MONDAY, TUESDAY, WEDNESDAY = (date(2026, 2, 2) + timedelta(days=n) for n in range(3))
 

@@ -68,6 +68,7 @@ def _facts(instance: dg.DagsterInstance, unfinished: Iterable[Unfinished], patie
     from torus_assets.health import checks, days, lake_days, store
     from torus_assets.partitions import EVENT_DAYS
     from torus_assets.xapi import tables
+    from torus_assets.xapi.day_content import CONTENT
     from torus_assets.xapi.lake import Lake
 
     chosen = settings.from_environment()
@@ -89,7 +90,7 @@ def _facts(instance: dg.DagsterInstance, unfinished: Iterable[Unfinished], patie
         parser_version=tables.PARSER_VERSION,
         waiting=within(lake_days.waiting_days(open_store(chosen.lake_url), snapshot)),
         lake=within(lake),
-        loaded=instance_state.text_of(records[checks.RAW_EVENTS], checks.CONTENT),
+        loaded=instance_state.text_of(records[checks.RAW_EVENTS], CONTENT),
         writing=within(_by_day((run for run in unfinished if run.process != "gone"), spool.writing)),
         left=within(_by_day((run for run in unfinished if run.process == "gone"), spool.left)),
         failed=within(days.counted(_grouped(failed), lake)),

@@ -23,6 +23,7 @@ from torus_assets.health.lake_days import lake_days, waiting_days
 from torus_assets.partitions import DATASET_JOBS, EVENT_DAYS
 from torus_assets.steps import step
 from torus_assets.warehouse.reconcile import Comparison, compare
+from torus_assets.xapi.day_content import CONTENT
 from torus_assets.xapi.lake import Lake
 
 BUNDLES, RAW_EVENTS = dg.AssetKey(["xapi", "bundles"]), dg.AssetKey(["warehouse", "raw_events"])
@@ -30,7 +31,6 @@ DATASETS = [dg.AssetKey(["datasets", name]) for name in ("csv", "datashop")]
 ARRIVALS = "s3_arrivals"  # the sensor that asks for what is pending
 DAYS_COMPARED = 31  # with ClickHouse, by default
 NAMED = 20  # of anything in evidence
-CONTENT = "day_content"  # metadata of a loaded day: what the lake had of it then
 
 
 class StoreConfig(dg.Config):

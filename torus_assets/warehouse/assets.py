@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Any, NamedTuple
 
 import dagster as dg
 from clickhouse_connect.driver.client import Client
@@ -13,13 +14,14 @@ from resources.progress import ProgressResource
 from torus_assets import present, settings
 from torus_assets.partitions import EVENT_DAYS, SAME_DAY, days_of
 from torus_assets.presenting import columns, figures, lineage
-from torus_assets.ranges import attempt, materialized, refusal
+from torus_assets.ranges import Attempted, attempt, materialized, refusal
 from torus_assets.steps import RETRIES, step
 from torus_assets.warehouse.lag import Lag, lag, server_time
 from torus_assets.warehouse.load import HeldDay, LoadResult, MissingDay, load_day
-from torus_assets.warehouse.reconcile import compare
+from torus_assets.warehouse.reconcile import Comparison, compare
 from torus_assets.xapi import tables
-from torus_assets.xapi.day_content import day_content
+from torus_assets.xapi.day_content import CONTENT, day_content
+from torus_assets.xapi.lake import Snapshot
 
 RAW_EVENTS = dg.AssetKey(["warehouse", "raw_events"])
 
@@ -80,53 +82,74 @@ class LoadConfig(dg.Config):
 def raw_events(
     context: dg.AssetExecutionContext, config: LoadConfig, lake: LakeResource, clickhouse: ClickHouseResource, progress: ProgressResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Inserts what is not there, rewrites what changed, deletes what the lake no longer has; then compares both sides."""
+    """Inserts what is not there, rewrites what changed, deletes what the lake no longer has; then compares both sides.
+
+    Of a range, a held day does not keep the others from being loaded.
+    """
     with step(context):
-        snapshot = lake.open().snapshot()
-        known, days = set(snapshot.days()), days_of(context)
-        loaded = [one for one in days if one in known or len(days) == 1]
-        if len(loaded) < len(days):
-            context.log.info("%d of %d days: the lake has none of them; nothing to load", len(days) - len(loaded), len(days))
-        scratch = settings.from_environment().spool
-        with clickhouse.client(context.run.run_id) as client:
-            started = server_time(client)
+        loads = _loads(context, config, lake.open().snapshot(), clickhouse, progress)
+        if loads.attempted.refused:
+            for one, metadata in loads.shown.items():
+                materialized(context, RAW_EVENTS, one, metadata)
+            raise refusal(loads.attempted)
+    table_rows = max((result.rows_total for result in loads.attempted.done.values()), default=0)
+    for one in days_of(context):
+        metadata = loads.shown.get(one) or figures.nothing_loaded(table_rows)
+        context.add_asset_metadata(metadata, asset_key=RAW_EVENTS, partition_key=one.isoformat())
+    yield dg.MaterializeResult(asset_key=RAW_EVENTS)
+    yield from _checks(loads)
 
-            def load(one: date) -> LoadResult:
-                progress.say("load", loaded.index(one), len(loaded))
-                return load_day(client, snapshot, one, scratch=scratch, include_held=config.include_held)
 
-            attempted = attempt(loaded, load, (HeldDay, MissingDay))
-            progress.say("load", len(loaded), len(loaded))
-            comparison = compare(client, snapshot, days[0], days[-1], scratch=scratch)
-            shown = {
-                one: _metadata(result, clickhouse)
-                | _lag_metadata(lag(client, one, since=started))
-                | {"day_content": day_content(snapshot, one), "preview": preview(client, one)}
-                for one, result in attempted.done.items()
-            }
-        for one, result in attempted.done.items():
+class Loads(NamedTuple):
+    """What one run loaded."""
+
+    attempted: Attempted[LoadResult]
+    shown: dict[date, dict[str, Any]]  # metadata of the days that are loaded
+    comparison: Comparison
+
+
+def _loads(
+    context: dg.AssetExecutionContext, config: LoadConfig, snapshot: Snapshot, clickhouse: ClickHouseResource, progress: ProgressResource
+) -> Loads:
+    """Loads the run's days; of a range, days that the lake does not have are passed over."""
+    known, days, scratch = set(snapshot.days()), days_of(context), settings.from_environment().spool
+    there = [one for one in days if one in known or len(days) == 1]
+    if len(there) < len(days):
+        context.log.info("%d of %d days: the lake has none of them; nothing to load", len(days) - len(there), len(days))
+    with clickhouse.client(context.run.run_id) as client:
+        started = server_time(client)
+
+        def load(one: date) -> LoadResult:
+            progress.say("load", there.index(one), len(there))
+            result = load_day(client, snapshot, one, scratch=scratch, include_held=config.include_held)
             context.log.info(
                 "%s: %d staged, %d inserted, %d present, %d replaced", one, result.staged, result.inserted, result.present, result.replaced
             )
-        if attempted.refused:
-            for one, metadata in shown.items():
-                materialized(context, RAW_EVENTS, one, metadata)
-            raise refusal(attempted)
-    table_rows = max((result.rows_total for result in attempted.done.values()), default=0)
-    for one in days:
-        metadata = shown.get(one) or figures.nothing_loaded(table_rows)
-        context.add_asset_metadata(metadata, asset_key=RAW_EVENTS, partition_key=one.isoformat())
-    yield dg.MaterializeResult(asset_key=RAW_EVENTS)
+            return result
+
+        attempted = attempt(there, load, (HeldDay, MissingDay))
+        progress.say("load", len(there), len(there))
+        comparison = compare(client, snapshot, days[0], days[-1], scratch=scratch)
+        shown = {
+            one: _metadata(result, clickhouse)
+            | _lag_metadata(lag(client, one, since=started))
+            | {CONTENT: dg.MetadataValue.text(day_content(snapshot, one)), "preview": preview(client, one)}
+            for one, result in attempted.done.items()
+        }
+    return Loads(attempted, shown, comparison)
+
+
+def _checks(loads: Loads) -> Iterator[dg.AssetCheckResult]:
+    comparison = loads.comparison
     differing = [difference._asdict() for difference in comparison.differences if difference.missing or difference.extra]
     doubled = sum(difference.doubled for difference in comparison.differences)
+    figures_of_both = {"days": len(loads.shown), "events": comparison.lake_events, "missing": comparison.missing, "extra": comparison.extra}
     yield dg.AssetCheckResult(
         check_name="clickhouse_equals_lake",
         asset_key=RAW_EVENTS,
         passed=not differing,
         metadata={
-            **present.counts(
-                {"days": len(shown), "events": comparison.lake_events, "missing": comparison.missing, "extra": comparison.extra}
-            ),
+            **present.counts(figures_of_both),
             "differences": dg.MetadataValue.json(differing[:20]),
             "held_days_left_out": dg.MetadataValue.json([day.isoformat() for day in comparison.held]),
         },

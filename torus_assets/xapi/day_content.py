@@ -13,6 +13,7 @@ from datetime import date
 from torus_assets.xapi import tables
 from torus_assets.xapi.lake import Snapshot
 
+CONTENT = "day_content"  # metadata of a loaded day: what the lake had of it then
 NOTHING = "none"  # a day without events: nothing to load
 
 

@@ -8,9 +8,9 @@ import dagster as dg
 from torus_assets.failures.known import UNKNOWN
 from torus_assets.failures.notices import Failure, Nature
 from torus_assets.failures.spans import Span
+from torus_assets.partitions import PARTITION, RANGE_END, RANGE_START
 from torus_assets.steps import FAILURE
 
-PARTITION, FIRST, LAST = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 RUN_AGAIN = "Read the run's log, mend the cause, and run it again: every step is safe to repeat."
 
 
@@ -26,8 +26,8 @@ def failures_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Failur
 def spans_of_run(run: dg.DagsterRun) -> tuple[Span, ...]:
     """The partitions that a run is for; empty for one without."""
     tags = run.tags
-    if FIRST in tags and LAST in tags:
-        return (Span(tags[FIRST], tags[LAST]),)
+    if RANGE_START in tags and RANGE_END in tags:
+        return (Span(tags[RANGE_START], tags[RANGE_END]),)
     return (Span(tags[PARTITION], tags[PARTITION]),) if PARTITION in tags else ()
 
 

@@ -15,7 +15,7 @@ from torus_assets.arrivals.due import Outcome, Request, State
 from torus_assets.arrivals.ledgers import Ledgers
 from torus_assets.arrivals.tick import Limits, Runs, Sources, Ticked, tick
 from torus_assets.clients.object_store import open_store
-from torus_assets.partitions import days_between
+from torus_assets.partitions import PARTITION, RANGE_END, RANGE_START, days_between
 from torus_assets.steps import FAILURE
 from torus_assets.xapi.lake import Lake, LakeMissing, Snapshot
 
@@ -23,8 +23,7 @@ JOB = "refresh"
 INDEXING = frozenset({JOB, "ingest"})  # jobs that index a day and ingest it
 INDEX = dg.AssetKey(["xapi", "bundle_index"])
 CONFIG = {"ops": {"xapi__bundle_index": {"config": {"listing": "arrivals"}}}}
-RUN_KEY, PARTITION = "dagster/run_key", "dagster/partition"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+RUN_KEY = "dagster/run_key"
 AT_WORK = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

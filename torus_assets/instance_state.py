@@ -12,10 +12,9 @@ from typing import Any, Literal, NamedTuple
 import dagster as dg
 
 from torus_assets.failures.processes import fate, parsed
-from torus_assets.partitions import days_between
+from torus_assets.partitions import PARTITION, RANGE_END, RANGE_START, days_between
 from torus_assets.steps import PROCESS
 
-PARTITION, RANGE_START, RANGE_END = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 RECORDS_AT_ONCE = 500
 UNFINISHED = [
     dg.DagsterRunStatus.STARTED,

@@ -17,6 +17,9 @@ EVENT_DAYS = dg.DailyPartitionsDefinition(
 )  # end_offset: today's bundles are there today
 DATASET_JOBS = dg.DynamicPartitionsDefinition(name="dataset_jobs")  # one per request, by its job_id
 
+# Tags that say which partitions a run covers: one, or a range of days.
+PARTITION, RANGE_START, RANGE_END = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
 SAME_DAY = dg.TimeWindowPartitionMapping(start_offset=0, end_offset=0)
 SAME_JOB = dg.IdentityPartitionMapping()
 EVERY_DAY = dg.AllPartitionMapping()  # a data set may read any day

@@ -23,7 +23,6 @@ from torus_assets.warehouse.assets import RAW_EVENTS
 from torus_assets.xapi.day_content import CONTENT, renamed
 from torus_assets.xapi.lake import Lake, Snapshot
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 MADE = ".made"  # in Dagster's home: its storage is there, whole
 CALM = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -70,7 +69,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 def run_days(job: str, first: date, last: date, config: Mapping[str, Any] | None = None, **resources: Any) -> RunOutcome:
     """Runs a job over a range of days in one run."""
-    return _run(job, {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}, None, config, resources)
+    return _run(job, {partitions.RANGE_START: first.isoformat(), partitions.RANGE_END: last.isoformat()}, None, config, resources)
 
 
 def written_anew(before: Snapshot | None, removed: Mapping[date, int], why: str) -> None:

@@ -7,8 +7,8 @@ import dagster as dg
 
 from torus_assets.failures.known import UNKNOWN
 from torus_assets.failures.notices import Failure, Nature
-from torus_assets.failures.spans import Span
-from torus_assets.partitions import PARTITION, RANGE_END, RANGE_START
+from torus_assets.failures.spans import Span, spans_of
+from torus_assets.instance_state import partitions_of
 from torus_assets.steps import FAILURE
 
 RUN_AGAIN = "Read the run's log, mend the cause, and run it again: every step is safe to repeat."
@@ -25,10 +25,7 @@ def failures_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Failur
 
 def spans_of_run(run: dg.DagsterRun) -> tuple[Span, ...]:
     """The partitions that a run is for; empty for one without."""
-    tags = run.tags
-    if RANGE_START in tags and RANGE_END in tags:
-        return (Span(tags[RANGE_START], tags[RANGE_END]),)
-    return (Span(tags[PARTITION], tags[PARTITION]),) if PARTITION in tags else ()
+    return spans_of(partitions_of(run.tags))
 
 
 def steps_done(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:

@@ -15,7 +15,8 @@ from torus_assets.arrivals.due import Outcome, Request, State
 from torus_assets.arrivals.ledgers import Ledgers
 from torus_assets.arrivals.tick import Limits, Runs, Sources, Ticked, tick
 from torus_assets.clients.object_store import open_store
-from torus_assets.partitions import PARTITION, RANGE_END, RANGE_START, days_between
+from torus_assets.instance_state import partitions_of
+from torus_assets.partitions import RANGE_END, RANGE_START
 from torus_assets.steps import FAILURE
 from torus_assets.xapi.lake import Lake, LakeMissing, Snapshot
 
@@ -117,10 +118,8 @@ def _succeeded(instance: dg.DagsterInstance, ours: Collection[str], since: datet
 
 def days_of_run(run: dg.DagsterRun) -> list[date]:
     """The days of a run by its tags: a range, one partition, or none. A partition that is no day counts as none."""
-    first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
-    last = run.tags.get(RANGE_END) or first
     try:
-        return days_between(date.fromisoformat(first), date.fromisoformat(last)) if first and last else []
+        return [date.fromisoformat(partition) for partition in partitions_of(run.tags)]
     except ValueError:
         return []
 

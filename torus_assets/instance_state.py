@@ -160,11 +160,14 @@ def unfinished(instance: dg.DagsterInstance) -> list[Unfinished]:
 
 
 def partitions_of(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """The partitions of a run: one, the days of a range, or none."""
-    if RANGE_START in tags and RANGE_END in tags:
-        days = days_between(date.fromisoformat(tags[RANGE_START]), date.fromisoformat(tags[RANGE_END]))
-        return tuple(day.isoformat() for day in days)
-    return (tags[PARTITION],) if PARTITION in tags else ()
+    """The partitions of a run: one, the days of a range, or none. Of a range that is not of days, its ends."""
+    if RANGE_START not in tags or RANGE_END not in tags:
+        return (tags[PARTITION],) if PARTITION in tags else ()
+    ends = tags[RANGE_START], tags[RANGE_END]
+    try:
+        return tuple(day.isoformat() for day in days_between(*map(date.fromisoformat, ends)))
+    except ValueError:
+        return ends
 
 
 def _process(run: dg.DagsterRun) -> Literal["alive", "gone", "elsewhere", "unknown"]:

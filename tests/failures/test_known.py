@@ -18,7 +18,7 @@ from torus_assets.datasets.release import PersonalData
 from torus_assets.datasets.request import RequestError, parse_request
 from torus_assets.engine.decode import BundleGone
 from torus_assets.engine.local import WorkerFailed
-from torus_assets.failures.known import KNOWN, is_permanent, what_to_do
+from torus_assets.failures.known import KNOWN, known, what_to_do
 from torus_assets.failures.words import said
 from torus_assets.warehouse.load import HeldDay, LoadError, MissingDay
 from torus_assets.warehouse.schema import UnfitTable
@@ -47,12 +47,12 @@ def test_every_name_of_the_table_is_an_exception(name):
 
 @pytest.mark.parametrize("error", PERMANENT, ids=lambda error: type(error).__name__)
 def test_what_running_again_cannot_cure_is_permanent(error):
-    assert is_permanent(error)
+    assert known(error).permanent
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
 def test_what_may_pass_is_tried_again(error):
-    assert not is_permanent(error)
+    assert not known(error).permanent
 
 
 def test_a_class_without_an_entry_takes_the_one_it_derives_from():

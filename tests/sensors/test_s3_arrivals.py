@@ -18,6 +18,7 @@ from torus_assets import definitions
 from torus_assets.arrivals import take
 from torus_assets.arrivals.due import Request
 from torus_assets.clients.object_store import open_store
+from torus_assets.partitions import PARTITION
 from torus_assets.xapi.lake import Lake
 
 TODAY = datetime.now(UTC).date()
@@ -213,8 +214,8 @@ def test_a_tick_logs_counts_and_no_keys(home, instance, capfd):
 def test_days_of_a_run_are_those_of_its_tags(instance):
     runs = [
         recorded(instance, dg.DagsterRunStatus.STARTED, date(2026, 2, 1), date(2026, 2, 3)),
-        instance.create_run_for_job(defs().resolve_job_def("refresh"), tags={module.PARTITION: "2026-02-05"}),
-        instance.create_run_for_job(defs().resolve_job_def("dataset"), tags={module.PARTITION: "a job"}),
+        instance.create_run_for_job(defs().resolve_job_def("refresh"), tags={PARTITION: "2026-02-05"}),
+        instance.create_run_for_job(defs().resolve_job_def("dataset"), tags={PARTITION: "a job"}),
         instance.create_run_for_job(defs().resolve_job_def("refresh")),
     ]
     assert [len(days_of_run(run)) for run in runs] == [3, 1, 0, 0]

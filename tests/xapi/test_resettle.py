@@ -12,16 +12,22 @@ import pytest
 
 from tests.factories import DAY, EXAMPLES, bundle_key, line, numbered, statement
 from tests.xapi.forgetful import ADA, HOME, KEY, Forgetful, of_ada
+from torus_assets.forgetting.learner import learner
+from torus_assets.forgetting.looking import look
 from torus_assets.xapi import resettle
 from torus_assets.xapi.commit import compact_day
-from torus_assets.xapi.lake import DayChanged, LakeMissing
-from torus_assets.xapi.resettle import learner_days, resettle_day
-from torus_assets.xapi.tombstones import NONE, Tombstones
+from torus_assets.xapi.lake import DayChanged, LakeMissing, Snapshot
+from torus_assets.xapi.resettle import resettle_day
+from torus_assets.xapi.tombstones import NONE
 
 REFUSED = of_ada(timestamp="noon")
 CUT = of_ada("video_played")[:-30]
 OTHERS = line(statement("page_viewed", {"actor.account": {"homePage": "other.example.edu", "name": ADA}}))
-EMPTY = Tombstones(KEY, frozenset(), frozenset())
+
+
+def lines_of(snapshot: Snapshot, home_page: str = HOME, user_id: str = ADA) -> dict[date, dict[str, int]]:
+    """Where a learner is, as `torus forget` looks for them."""
+    return look(snapshot, learner(home_page, user_id, KEY)).lines
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_an_increment_after_the_forgetting_does_not_bring_the_learner_back(place
     place.put(bundle_key("0", second=0), [of_ada(), REFUSED, numbered(8)])  # a smaller place than any survivor had
     result = place.ingest()
     assert (result.mode, result.this_run["forgotten"]) == ("increment", 2)
-    assert learner_days(place.lake.snapshot(), HOME, ADA, place.tombstones) == {}
+    assert lines_of(place.lake.snapshot()) == {}
     increments = place.contents()
     place.ingest(rebuild=True)
     assert place.contents() == increments
@@ -200,10 +206,10 @@ def test_a_lake_in_a_bucket_is_resettled_too(tmp_path, s3):
     put_all(place)
     place.ingest()
     place.forget()
-    assert learner_days(place.lake.snapshot(), HOME, ADA, place.tombstones)[DAY]["quarantined"] == 2
+    assert lines_of(place.lake.snapshot())[DAY]["quarantined"] == 2
     assert sum(place.resettle().forgotten.values()) == 16
     assert place.fates()["forgotten"] == 16
-    assert learner_days(place.lake.snapshot(), HOME, ADA, place.tombstones) == {}
+    assert lines_of(place.lake.snapshot()) == {}
     assert not list(place.spool.iterdir())
 
 
@@ -215,11 +221,11 @@ def test_where_a_learner_is(place):
     for day in (DAY, later, date(2026, 2, 10)):
         place.ingest(day=day)
     snapshot = place.lake.snapshot()
-    found = learner_days(snapshot, f"https://{HOME}/", ADA, EMPTY)
+    found = lines_of(snapshot, f"https://{HOME}/")
     assert found[later] == {"page_viewed": 1}
     assert {day: sum(counts.values()) for day, counts in found.items()} == {DAY: 16, later: 1}
     assert (found[DAY]["duplicate"], found[DAY]["quarantined"]) == (3, 2)
-    assert learner_days(snapshot, "nowhere.example.edu", "nobody", EMPTY) == {}
+    assert lines_of(snapshot, "nowhere.example.edu", "nobody") == {}
 
 
 def test_nothing_said_of_a_resettlement_names_the_learner(place):

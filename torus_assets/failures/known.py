@@ -134,11 +134,6 @@ def _system_number(error: BaseException) -> int | None:
     return int(told[1]) if told else None
 
 
-def is_permanent(error: BaseException) -> bool:
-    """Running again cannot cure it."""
-    return known(error).permanent
-
-
 def what_to_do(error: BaseException) -> str:
     """A sentence or two for the person who reads of the error."""
     return known(error).what_to_do

@@ -12,11 +12,10 @@ from torus_assets.engine.decode import BundleGone
 from torus_assets.xapi import bundle_index
 from torus_assets.xapi.ingest import IngestOptions, IngestResult, Stage, ingest_day
 from torus_assets.xapi.lake import Lake
-from torus_assets.xapi.ledger import RowsWouldVanish, Wanted
+from torus_assets.xapi.ledger import Wanted
 from torus_assets.xapi.resettle import Resettled, resettle_day
-from torus_assets.xapi.tombstones import DamagedTombstone, OtherKey, Register, Tombstones
+from torus_assets.xapi.tombstones import Register, Tombstones
 
-PERMANENT = (RowsWouldVanish, OtherKey, DamagedTombstone)  # errors that running again cannot cure
 RELISTINGS = 3  # of a day whose objects are being deleted while it is read
 
 

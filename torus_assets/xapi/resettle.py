@@ -25,7 +25,7 @@ from torus_assets.xapi.lake import DayChanged, Lake, Snapshot
 from torus_assets.xapi.quarantine import known_reason
 from torus_assets.xapi.scratch import scratch_folder
 from torus_assets.xapi.settle import Amended, add_up
-from torus_assets.xapi.tombstones import NONE, Tombstones, tombstones_of
+from torus_assets.xapi.tombstones import NONE, Tombstones
 
 BATCH_REFUSED = 100  # lines of up to 16 MiB each, mostly 2 kB
 THREADS = 2
@@ -223,28 +223,3 @@ def _rows_of(rows: pl.LazyFrame, tombstones: Tombstones) -> pl.DataFrame:
         return pl.DataFrame(schema={"upload_date": pl.Date, "event_hash": pl.String})
     mine = rows.join(theirs.lazy(), on=["home_page", "user_id"], how="semi", nulls_equal=True)
     return mine.select("upload_date", "event_hash").collect()
-
-
-def learner_days(snapshot: Snapshot, home_page: str | None, user_id: str, tombstones: Tombstones) -> dict[date, dict[str, int]]:
-    """Where a learner is in the lake: lines by day and kind, `quarantined` and `duplicate` among them; empty when nowhere.
-
-    Args:
-        tombstones: under the key in use; whether the learner's own is among them makes no difference.
-    """
-    theirs = tombstones_of(tombstones.secret, home_page, user_id)
-    found: dict[date, Counter[str]] = {day: Counter() for day in snapshot.days()}
-    hashes: dict[date, set[str]] = {day: set() for day in found}
-    for table in tables.EVENT_TABLES:
-        rows = _rows_of(snapshot.scan(table.name).filter(pl.col("user_id") == user_id), theirs)
-        for day, event_hash in rows.iter_rows():
-            found[day][table.kind] += 1
-            hashes[day].add(event_hash)
-    for day in found:
-        with TemporaryDirectory() as folder:
-            refused = {line["event_hash"] for line in _refused(snapshot, day, Path(folder)) if theirs.forgets_refused(line["raw"])}
-        found[day]["quarantined"] += len(refused)
-        hashes[day] |= refused
-        if hashes[day]:
-            repeated = snapshot.scan("duplicates", day, day).filter(pl.col("event_hash").is_in(list(hashes[day])))
-            found[day]["duplicate"] += repeated.select(pl.len()).collect().item()
-    return {day: dict(+counts) for day, counts in sorted(found.items()) if +counts}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("xapi", "arrivals", "engine", "datasets", "warehouse", "failures", "forgetting", "health", "sample")
+PACKAGES = ("xapi", "arrivals", "datasets", "warehouse", "failures", "forgetting", "health", "sample")
 OF_DAGSTER = {"assets", "checks", "definitions", "partitions", "present"}  # by name, in every package (style.md, Layout)
 MODULES = [
     "torus_assets.settings",
@@ -50,7 +50,7 @@ for name in sys.argv[1:]:
 
 
 def test_there_are_modules_to_look_at():
-    assert {"torus_assets.xapi.parse", "torus_assets.engine.worker", "torus_assets.settings"} <= set(MODULES)
+    assert {"torus_assets.xapi.parse", "torus_assets.xapi.worker", "torus_assets.settings"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("package", ["torus_assets.settings", *(f"torus_assets.{package}." for package in PACKAGES)])
@@ -92,18 +92,13 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def test_arrows_between_packages_point_one_way():
-    """But for one pair that is one machine: the ingest runs an engine, and the engine decodes with the ingest's parser."""
     needs = {
         package: {
-            "xapi" if name == "engine" else name
-            for path in (ROOT / "torus_assets" / package).rglob("*.py")
-            if path.stem not in OF_DAGSTER
-            for name in imported(path)
+            name for path in (ROOT / "torus_assets" / package).rglob("*.py") if path.stem not in OF_DAGSTER for name in imported(path)
         }
         & {*PACKAGES, "clients"}
         for package in PACKAGES
     }
-    needs["xapi"] |= needs.pop("engine")
     order = TopologicalSorter({package: names - {package} for package, names in needs.items()}).static_order()
     first, *_ = order  # CycleError: two packages need each other
     assert first == "clients"

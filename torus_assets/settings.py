@@ -6,10 +6,12 @@ Everything has an embedded default under ``TORUS_HOME``; each outside system bec
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Literal, cast
 
 DEFAULT_HOME = ".torus"
 DEFAULT_FIRST_DAY = "2023-01-01"
@@ -46,6 +48,42 @@ class ClickHouseSettings:
         return f"{'https' if self.secure else 'http'}://{self.host}:{self.port}/{self.database}"
 
 
+SparkPlace = Literal["child", "session", "emr"]
+Engine = Literal["auto", "local", "spark"]
+EMR_RELEASE = "emr-7.13.0"
+
+
+@dataclass(frozen=True)
+class SparkSettings:
+    """Which engine does the work, and how Spark is started."""
+
+    engine: Engine = "auto"
+    above_bytes: int | None = None  # work on more bytes than this goes to Spark; None: never by itself
+    place: SparkPlace = "child"  # a process of its own here, a session in the run's own process, or EMR Serverless
+    master: str = "local[2,4]"  # of a Spark here: threads, and how often a task may fail
+    memory: str = "2g"  # of a Spark here: the JVM's heap
+    conf: Mapping[str, str] = field(default_factory=dict)  # said last, so it wins
+
+
+@dataclass(frozen=True)
+class EmrSettings:
+    """EMR Serverless, as far as it is named. Nothing here is secret: `secrets` holds names of AWS secrets, not what they hold."""
+
+    application_id: str | None = None
+    application_name: str | None = None
+    execution_role_arn: str | None = None
+    code_url: str | None = None  # where job.py and the archive are uploaded
+    log_url: str | None = None
+    log_group: str = "/aws/emr-serverless"  # of CloudWatch, through which a job reports
+    release: str = EMR_RELEASE
+    image_uri: str | None = None  # of a custom image, else the release's own
+    secrets: Mapping[str, str] = field(default_factory=dict)  # variable -> ARN of the AWS secret that holds its value
+
+    @property
+    def is_named(self) -> bool:
+        return bool(self.application_id or self.application_name)
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that can be set from outside. Sizes are in bytes, shares between 0 and 1."""
@@ -68,6 +106,10 @@ class Settings:
     listing_seconds: float  # that one tick may spend on listing
     fresh_minutes: int  # that an arrived bundle may wait before the newest day counts as stale
     webhook_url: str | None  # where failures are told; may hold a secret
+    spark: SparkSettings
+    emr: EmrSettings
+    scratch_url: str | None  # private store that executors share; None: decided by the job
+    dataset_dialect: str | None  # of Torus' own calls, which cannot say one
 
     @property
     def spool(self) -> Path:
@@ -109,7 +151,63 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         listing_seconds=_seconds(env, "TORUS_LISTING_SECONDS", 1.0, at_most=40),
         fresh_minutes=_integer(env, "TORUS_FRESH_MINUTES", 60, at_least=1),
         webhook_url=env.get("TORUS_NOTIFY_WEBHOOK_URL"),
+        spark=_spark(env),
+        emr=_emr(env),
+        scratch_url=env.get("TORUS_SCRATCH_URL"),
+        dataset_dialect=_dialect(env),
     )
+
+
+def _spark(env: Mapping[str, str]) -> SparkSettings:
+    place = _one_of(env, "TORUS_SPARK", "emr" if _emr(env).is_named else "child", ("child", "session", "emr"))
+    threads = env.get("TORUS_WORKERS", str(os.cpu_count() or 1))
+    memory = env.get("TORUS_SPARK_MEMORY", "2g")
+    if not re.fullmatch(r"[1-9]\d*[mg]", memory):
+        raise SettingsError(f"TORUS_SPARK_MEMORY: expected a size such as 2g or 1536m, got {memory!r}")
+    return SparkSettings(
+        engine=cast("Engine", _one_of(env, "TORUS_ENGINE", "auto", ("auto", "local", "spark"))),
+        above_bytes=_integer(env, "TORUS_SPARK_ABOVE_BYTES", 0, at_least=1) if "TORUS_SPARK_ABOVE_BYTES" in env else None,
+        place=cast("SparkPlace", place),
+        master=env.get("TORUS_SPARK_MASTER", f"local[{threads},4]"),  # plain local[n] gives a task one try only
+        memory=memory,
+        conf=_pairs(env, "TORUS_SPARK_CONF", "spark.name=value,spark.other=value"),
+    )
+
+
+def _emr(env: Mapping[str, str]) -> EmrSettings:
+    return EmrSettings(
+        application_id=env.get("EMR_APPLICATION_ID"),
+        application_name=env.get("EMR_APPLICATION_NAME"),
+        execution_role_arn=env.get("EMR_EXECUTION_ROLE_ARN"),
+        code_url=env["EMR_CODE_URL"].rstrip("/") if "EMR_CODE_URL" in env else None,
+        log_url=env["EMR_LOG_URL"].rstrip("/") + "/" if "EMR_LOG_URL" in env else None,
+        log_group=env.get("EMR_LOG_GROUP", EmrSettings.log_group),
+        release=env.get("EMR_RELEASE_LABEL", EMR_RELEASE),
+        image_uri=env.get("EMR_IMAGE_URI"),
+        secrets=_pairs(env, "EMR_SECRETS", "TORUS_PSEUDONYM_KEY=arn:aws:secretsmanager:…"),
+    )
+
+
+def _dialect(env: Mapping[str, str]) -> str | None:
+    return _one_of(env, "TORUS_DATASET_DIALECT", "", ("", "rfc4180", "compat")) or None
+
+
+def _one_of(env: Mapping[str, str], variable: str, default: str, known: tuple[str, ...]) -> str:
+    text = env.get(variable, default)
+    if text not in known:
+        raise SettingsError(f"{variable}: expected {' or '.join(filter(None, known))}, got {text!r}")
+    return text
+
+
+def _pairs(env: Mapping[str, str], variable: str, example: str) -> dict[str, str]:
+    """`name=value` joined by commas. The text is not shown: it could hold a secret put there by mistake."""
+    pairs: dict[str, str] = {}
+    for number, pair in enumerate(filter(None, (part.strip() for part in env.get(variable, "").split(","))), start=1):
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise SettingsError(f"{variable}: expected {example}; entry {number} is no name=value")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _clickhouse(env: Mapping[str, str], home: Path) -> ClickHouseSettings:

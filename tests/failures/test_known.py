@@ -16,14 +16,14 @@ from torus_assets.datasets.lookup import LookupInvalid
 from torus_assets.datasets.pseudonyms import KeyMissing
 from torus_assets.datasets.release import PersonalData
 from torus_assets.datasets.request import RequestError, parse_request
-from torus_assets.engine.decode import BundleGone
-from torus_assets.engine.local import WorkerFailed
 from torus_assets.failures.known import KNOWN, known, what_to_do
 from torus_assets.failures.words import said
 from torus_assets.warehouse.load import HeldDay, LoadError, MissingDay
 from torus_assets.warehouse.schema import UnfitTable
+from torus_assets.xapi.decode import BundleGone
 from torus_assets.xapi.lake import DayChanged, LakeMissing
 from torus_assets.xapi.ledger import RowsWouldVanish
+from torus_assets.xapi.workers import WorkerFailed
 
 PERMANENT = [
     RowsWouldVanish("x"), HeldDay("x"), MissingDay("x"), UnfitTable("x"), LakeMissing("x"), RequestError(["x"]), UnknownSections([1]), HeldDays([]),

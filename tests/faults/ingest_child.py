@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.factories import Place
-from torus_assets.engine import decode, local
-from torus_assets.xapi import commit, lake
+from torus_assets.xapi import commit, decode, lake, workers
 
 POINTS: dict[str, tuple[Any, str, bool]] = {  # owner, name, after the call
     "snapshot": (lake.Lake, "snapshot", False),
-    "decode": (local, "decode_all", False),
-    "decoded": (local, "decode_all", True),
+    "decode": (workers, "decode_all", False),
+    "decoded": (workers, "decode_all", True),
     "flush": (decode.Spool, "flush", False),
     "flushed": (decode.Spool, "flush", True),
     "settle": (commit, "settle", False),
@@ -78,7 +77,7 @@ def _run(root: Path, asked: dict[str, Any], answers: Connection) -> None:
         point, size = full
         _at(point, lambda: _limit(size))
     for name in ("INLINE_BYTES", "BATCH_BYTES"):
-        setattr(local, name, asked.pop(name, getattr(local, name)))
+        setattr(workers, name, asked.pop(name, getattr(workers, name)))
     place = Place(root)
     answers.send("started")
     try:

@@ -17,11 +17,11 @@ import pytest
 
 from tests.factories import Place, bundle_key, line, numbered, statement
 from tests.faults.ingest_child import Child
-from torus_assets.engine import local
-from torus_assets.engine.local import WorkerFailed
+from torus_assets.xapi import workers
 from torus_assets.xapi.ingest import clear_spool
 from torus_assets.xapi.lake import LakeMissing
 from torus_assets.xapi.tombstones import NONE
+from torus_assets.xapi.workers import WorkerFailed
 
 LINES = 3000
 POINTS = [
@@ -122,7 +122,7 @@ def test_a_running_workers_folder_is_not_cleared(place):
     """Its parent was killed, and it is in the middle of a batch."""
     folder = place.spool / "2026-02-03-run"
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "torus_assets.engine.worker", place.url, str(folder), "1048576"]
+    command = [sys.executable, "-m", "torus_assets.xapi.worker", place.url, str(folder), "1048576"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin
         assert worker.stdout
@@ -165,9 +165,9 @@ def test_a_full_file_system_leaves_the_lake_as_it_was(place, undisturbed):
 
 def test_a_worker_that_dies_fails_the_ingest_and_leaves_the_lake_as_it_was(place, undisturbed, monkeypatch):
     """The first worker dies before its first answer, the others after theirs."""
-    monkeypatch.setattr(local, "INLINE_BYTES", 0)
-    monkeypatch.setattr(local, "BATCH_BYTES", 1_000_000)
-    whole, killed = local._ask, []
+    monkeypatch.setattr(workers, "INLINE_BYTES", 0)
+    monkeypatch.setattr(workers, "BATCH_BYTES", 1_000_000)
+    whole, killed = workers._ask, []
 
     def killing(worker: subprocess.Popen[str], message: str) -> str:
         if not killed:
@@ -175,7 +175,7 @@ def test_a_worker_that_dies_fails_the_ingest_and_leaves_the_lake_as_it_was(place
             worker.kill()
         return whole(worker, message)
 
-    monkeypatch.setattr(local, "_ask", killing)
+    monkeypatch.setattr(workers, "_ask", killing)
     with pytest.raises(WorkerFailed, match="status -9"):
         place.ingest(workers=2)
     assert killed
@@ -186,29 +186,29 @@ def test_a_worker_that_dies_fails_the_ingest_and_leaves_the_lake_as_it_was(place
 
 
 def test_a_worker_that_is_dead_before_it_is_asked_fails_the_ingest(place, monkeypatch):
-    monkeypatch.setattr(local, "INLINE_BYTES", 0)
-    whole = local._ask
+    monkeypatch.setattr(workers, "INLINE_BYTES", 0)
+    whole = workers._ask
 
     def late(worker: subprocess.Popen[str], message: str) -> str:
         worker.kill()
         worker.wait()
         return whole(worker, message)
 
-    monkeypatch.setattr(local, "_ask", late)
+    monkeypatch.setattr(workers, "_ask", late)
     with pytest.raises(WorkerFailed):
         place.ingest(workers=2)
     assert is_untouched(place)
 
 
 def test_a_worker_that_cannot_go_on_says_why(place, monkeypatch):
-    monkeypatch.setattr(local, "INLINE_BYTES", 0)
-    whole = local._ask
+    monkeypatch.setattr(workers, "INLINE_BYTES", 0)
+    whole = workers._ask
 
     def without_room(worker: subprocess.Popen[str], message: str) -> str:
         shutil.rmtree(next(iter(place.spool.iterdir())), ignore_errors=True)
         return whole(worker, message)
 
-    monkeypatch.setattr(local, "_ask", without_room)
+    monkeypatch.setattr(workers, "_ask", without_room)
     with pytest.raises(WorkerFailed):
         place.ingest(workers=2)
     assert is_untouched(place)

@@ -14,9 +14,9 @@ import pytest
 
 from tests.factories import DAY, Place, bundle_key, hashes, line, numbered, statement
 from torus_assets.clients.object_store import open_store
-from torus_assets.engine.decode import BundleGone
 from torus_assets.xapi import day as day_of_index
 from torus_assets.xapi import tables
+from torus_assets.xapi.decode import BundleGone
 from torus_assets.xapi.ingest import IngestOptions, clear_spool, scratch_folder
 from torus_assets.xapi.lake import Lake, LakeMissing
 from torus_assets.xapi.ledger import RowsWouldVanish
@@ -371,7 +371,7 @@ def test_processes_that_ingest_a_day_at_once_do_not_double_it(place):
 
 
 def test_a_large_object_is_streamed_to_the_same_rows(place, monkeypatch):
-    from torus_assets.engine import decode
+    from torus_assets.xapi import decode
 
     place.put(bundle_key("A"), b"\r\n".join([VIEW, b"", b"{}", *(numbered(n) for n in range(2500)), VIEW, b"x" * 5000]))
     place.ingest(max_line_bytes=4500)
@@ -383,7 +383,7 @@ def test_a_large_object_is_streamed_to_the_same_rows(place, monkeypatch):
 
 
 def test_many_spool_files_and_workers_give_the_same_rows(place, monkeypatch):
-    from torus_assets.engine import decode, local
+    from torus_assets.xapi import decode, workers
 
     for n in range(6):
         place.put(bundle_key(f"{n}"), [numbered(m) for m in range(n * 40, n * 40 + 50)])
@@ -392,8 +392,8 @@ def test_many_spool_files_and_workers_give_the_same_rows(place, monkeypatch):
     monkeypatch.setattr(decode, "FLUSH_BYTES", 5000)
     place.ingest(rebuild=True)
     assert place.contents() == inline
-    monkeypatch.setattr(local, "INLINE_BYTES", 0)
-    monkeypatch.setattr(local, "BATCH_BYTES", 20_000)
+    monkeypatch.setattr(workers, "INLINE_BYTES", 0)
+    monkeypatch.setattr(workers, "BATCH_BYTES", 20_000)
     place.ingest(rebuild=True, workers=2)
     assert place.contents() == inline
 

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import EXAMPLES, OLI, OLI_HTTPS, SECTION, line
-from torus_assets.engine.decode import SCHEMAS
 from torus_assets.xapi import parse, tables
+from torus_assets.xapi.decode import SCHEMAS
 from torus_assets.xapi.statements import Refused
 
 LIMIT = 64

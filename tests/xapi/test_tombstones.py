@@ -14,9 +14,8 @@ import pytest
 from tests.factories import DAY, Place, bundle_key, line, numbered, statement
 from tests.xapi.forgetful import ADA, AT, HOME, KEY, Forgetful, of_ada
 from torus_assets.clients.object_store import open_store
-from torus_assets.engine import decode, local
 from torus_assets.settings import from_environment
-from torus_assets.xapi import bundle_index, commit, day, tombstones
+from torus_assets.xapi import bundle_index, commit, day, decode, tombstones, workers
 from torus_assets.xapi.ingest import IngestOptions
 from torus_assets.xapi.tombstones import (
     NONE,
@@ -205,8 +204,8 @@ def test_lines_of_a_forgotten_learner_are_counted_and_dropped_on_every_path(plac
     bundles_of_both(place)
     place.forget()
     if "workers" in path:
-        monkeypatch.setattr(local, "INLINE_BYTES", 0)
-        monkeypatch.setattr(local, "BATCH_BYTES", 1)
+        monkeypatch.setattr(workers, "INLINE_BYTES", 0)
+        monkeypatch.setattr(workers, "BATCH_BYTES", 1)
     if path == "streamed":
         monkeypatch.setattr(decode, "WHOLE_BYTES", 1000)
     if path == "streamed by workers":  # a worker has its own limit: one object beyond it
@@ -243,8 +242,8 @@ def test_a_rebuild_after_the_forgetting_gives_what_a_resettled_day_gives(place):
 def test_the_workers_command_line_names_no_key(place, monkeypatch):
     bundles_of_both(place)
     place.forget()
-    monkeypatch.setattr(local, "INLINE_BYTES", 0)
-    monkeypatch.setattr(local, "BATCH_BYTES", 1)
+    monkeypatch.setattr(workers, "INLINE_BYTES", 0)
+    monkeypatch.setattr(workers, "BATCH_BYTES", 1)
     started: list[list[str]] = []
 
     class Watched(subprocess.Popen):
@@ -252,7 +251,7 @@ def test_the_workers_command_line_names_no_key(place, monkeypatch):
             started.append(command)
             super().__init__(command, **options)
 
-    monkeypatch.setattr(local.subprocess, "Popen", Watched)
+    monkeypatch.setattr(workers.subprocess, "Popen", Watched)
     assert place.ingest(workers=2).day_total["forgotten"] == 6
     assert len(started) == 2
     assert not any(secret in word for command in started for word in command for secret in (KEY.decode(), KEY.hex(), mark(KEY, HOME, ADA)))

@@ -53,8 +53,8 @@ KNOWN: Mapping[str, Known] = {
         "Mend the inventory's configuration (Parquet, with size, ETag and last-modified date), or ingest with `listing: always` until the next one."
     ),
     "torus_assets.xapi.quarantine.UnknownReason": _permanent("Name one of the reasons that the message lists."),
-    "torus_assets.engine.decode.BundleGone": _transient("The object was deleted while it was read. Running again lists the day anew."),
-    "torus_assets.engine.local.WorkerFailed": _transient(
+    "torus_assets.xapi.decode.BundleGone": _transient("The object was deleted while it was read. Running again lists the day anew."),
+    "torus_assets.xapi.workers.WorkerFailed": _transient(
         _AGAIN + "look at memory and disk of this machine; fewer workers (TORUS_WORKERS) need less. Nothing was changed."
     ),
     # the warehouse

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from torus_assets.failures.known import is_ours, known, qualified
 
 LONGEST = 600  # characters of a message
-WORKER = "torus_assets.engine.local.WorkerFailed"
+WORKER = "torus_assets.xapi.workers.WorkerFailed"
 _HANDED_ON = "a decoding process failed"
 _FROM_WORKER = re.compile(r"a decoding process ended|\w+: \[Errno \d+\] ")  # it hands on what any library said
 _PLACES = (FileNotFoundError, FileExistsError, PermissionError)  # without a number they name an object, as our stores raise them

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from torus_assets.arrivals import table
 from torus_assets.clients.object_store import ObjectStore
-from torus_assets.engine.decode import LOCK
 from torus_assets.xapi.day_content import NOTHING, day_contents
+from torus_assets.xapi.decode import LOCK
 from torus_assets.xapi.ingest import stale_folders
 from torus_assets.xapi.lake import Snapshot
 

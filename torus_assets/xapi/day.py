@@ -8,8 +8,8 @@ from datetime import date
 from pathlib import Path
 
 from torus_assets.clients.object_store import ObjectStore, open_store
-from torus_assets.engine.decode import BundleGone
 from torus_assets.xapi import bundle_index
+from torus_assets.xapi.decode import BundleGone
 from torus_assets.xapi.ingest import IngestOptions, IngestResult, Stage, ingest_day
 from torus_assets.xapi.lake import Lake
 from torus_assets.xapi.ledger import Wanted

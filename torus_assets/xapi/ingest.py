@@ -16,10 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from torus_assets.engine import local
-from torus_assets.engine.decode import BundleRead, Task
-from torus_assets.xapi import tables
+from torus_assets.xapi import tables, workers
 from torus_assets.xapi.commit import LearnerForgotten, compact_day, empty_ledger, kept_bundle, ledger_table, quarantined_share, write_day
+from torus_assets.xapi.decode import BundleRead, Task
 from torus_assets.xapi.lake import DayChanged, Lake, Snapshot
 from torus_assets.xapi.ledger import Mode, Plan, Wanted, plan_day
 from torus_assets.xapi.scratch import clear_spool, scratch_folder, stale_folders
@@ -197,9 +196,9 @@ def _decoded(
 
 
 def _read_all(
-    xapi_url: str, tasks: Sequence[Task], folder: Path, options: IngestOptions, tombstones: Tombstones, step: local.Progress
+    xapi_url: str, tasks: Sequence[Task], folder: Path, options: IngestOptions, tombstones: Tombstones, step: workers.Progress
 ) -> list[BundleRead]:
-    return local.decode_all(
+    return workers.decode_all(
         xapi_url,
         tasks,
         folder,

@@ -17,9 +17,9 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from torus_assets.engine.decode import HOME, USER, Spool
 from torus_assets.xapi import parse, tables
 from torus_assets.xapi.commit import Written, hold_anew, is_held, kept_bundles, ledger_table, write_anew
+from torus_assets.xapi.decode import HOME, USER, Spool
 from torus_assets.xapi.ingest import MAX_PLANS, IngestResult
 from torus_assets.xapi.lake import DayChanged, Lake, Snapshot
 from torus_assets.xapi.quarantine import known_reason

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from torus_assets.engine.decode import LOCK
+from torus_assets.xapi.decode import LOCK
 
 
 @contextmanager

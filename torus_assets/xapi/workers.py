@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from torus_assets.clients.object_store import open_store
-from torus_assets.engine.decode import BundleGone, BundleRead, Task, decode
+from torus_assets.xapi.decode import BundleGone, BundleRead, Task, decode
 from torus_assets.xapi.tombstones import NONE, Tombstones
 
 INLINE_BYTES = 4 << 20  # a plan smaller than this is decoded here: starting a worker takes 0.4 s
@@ -83,7 +83,7 @@ def _serve(
 ) -> list[BundleRead]:
     """One worker's life: whom to forget, then batches until none is left. The key of the tombstones is on no command line."""
     reads: list[BundleRead] = []
-    command = [sys.executable, "-m", "torus_assets.engine.worker", url, str(folder), str(max_line_bytes)]
+    command = [sys.executable, "-m", "torus_assets.xapi.worker", url, str(folder), str(max_line_bytes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin
         first = tombstones.packed() + "\n"  # goes out with the first batch

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from torus_assets.clients.object_store import open_store
-from torus_assets.engine.decode import LOCK, BundleGone, Task, decode
+from torus_assets.xapi.decode import LOCK, BundleGone, Task, decode
 from torus_assets.xapi.tombstones import Tombstones
 
 

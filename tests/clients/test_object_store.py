@@ -66,6 +66,44 @@ def test_list_head_get_and_stream_agree_on_an_object(filled):
     assert '"' not in listed.etag
 
 
+def test_ranges_end_where_the_object_ends(store):
+    store.put("k", bytes(range(100)))
+    ranges = [(0, 10), (90, 10), (95, 50), (99, 1), (7, 0)]
+    assert [store.get_range("k", start, length) for start, length in ranges] == [
+        bytes(range(100))[start : start + length] for start, length in ranges
+    ]
+    with pytest.raises(FileNotFoundError) as raised:
+        store.get_range("nope", 0, 1)
+    assert str(raised.value) == store.uri("nope")
+
+
+def test_an_object_reads_as_a_file(store):
+    store.put("k", bytes(range(100)))
+    for size in (None, 100):
+        file = store.reader("k", size)
+        assert (file.seek(-10, os.SEEK_END), file.read(4), file.tell()) == (90, bytes(range(90, 94)), 94)
+        assert (file.seek(-4, os.SEEK_CUR), file.read(), file.read(5)) == (90, bytes(range(90, 100)), b"")
+        assert file.seek(0) == 0
+        assert bytes(file.read()) == bytes(range(100))
+        view = bytearray(8)
+        assert (file.seek(96), file.readinto(view), view[:4]) == (96, 4, bytearray(range(96, 100)))  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(FileNotFoundError) as raised:
+        store.reader("nope")
+    assert str(raised.value) == store.uri("nope")
+
+
+def test_a_moved_object_has_its_other_key_only(filled):
+    for key in KEYS:
+        filled.move(key, f"moved/{key}")
+    assert keys(filled) == sorted(f"moved/{key}" for key in KEYS)
+    assert filled.get("moved/é/ü=1 #.x").body == "é/ü=1 #.x".encode()
+    filled.move("moved/ab", "moved/a.b")  # what stood there goes
+    assert filled.get("moved/a.b").body == b"ab"
+    with pytest.raises(FileNotFoundError) as raised:
+        filled.move("moved/ab", "x")
+    assert str(raised.value) == filled.uri("moved/ab")
+
+
 def test_another_body_is_another_etag(store):
     store.put("k", b"one")
     first = store.get("k").etag
@@ -286,3 +324,22 @@ def test_a_touched_file_has_another_etag(tmp_path):
     first = store.get("k").etag
     os.utime(store.path("k"), ns=(time.time_ns(), time.time_ns() + 1_000_000))
     assert store.get("k").etag != first
+
+
+def test_a_browser_is_told_what_a_page_is(s3):
+    import boto3.session
+
+    store = open_store(f"{s3}/pages")
+    for name in ("index.html", "manifest.json", "chunk_0.csv", "chunk_0.xml", "day.parquet"):
+        store.put(name, b"x")
+    head = boto3.session.Session().client("s3").head_object
+    found = {
+        name: head(Bucket=s3.removeprefix("s3://"), Key=f"pages/{name}")["ContentType"]
+        for name in ("index.html", "manifest.json", "chunk_0.csv")
+    }
+    assert found == {
+        "index.html": "text/html; charset=utf-8",
+        "manifest.json": "application/json",
+        "chunk_0.csv": "text/csv; charset=utf-8",
+    }
+    assert "parquet" not in head(Bucket=s3.removeprefix("s3://"), Key="pages/day.parquet")["ContentType"]

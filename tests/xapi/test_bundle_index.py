@@ -163,7 +163,7 @@ class Endless(ObjectStore):
         for number in range(self.count):
             yield ObjectInfo(f"{prefix}2026-02-0{1 + number * 5 // self.count}T10-00-00Z_{number:032}.jsonl", 2, "e" * 32, at)
 
-    uri = path = get = stream = head = put = delete = None  # type: ignore[assignment]
+    uri = path = get = get_range = stream = head = put = move = delete = None  # type: ignore[assignment]
 
 
 def test_a_range_of_days_costs_one_listing_per_section_and_category():

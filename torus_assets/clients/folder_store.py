@@ -73,6 +73,13 @@ class FolderStore(ObjectStore):
         file = FileIO(descriptor)
         return Streamed(status.st_size, _etag(status), _modified(status), _chunks(file, chunk_bytes))
 
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        descriptor, _ = self._open(key)
+        try:
+            return os.pread(descriptor, length, start)
+        finally:
+            os.close(descriptor)
+
     def head(self, key: str) -> ObjectInfo | None:
         try:
             status = os.stat(self._base + checked_key(key))
@@ -96,6 +103,12 @@ class FolderStore(ObjectStore):
             raise FileExistsError(self.uri(key)) from None
         finally:
             _unlink(temporary)
+
+    def move(self, source: str, target: str) -> None:
+        if self.head(source) is None:
+            raise FileNotFoundError(self.uri(source))
+        _move(self._base + checked_key(source), self._base + checked_key(target), create=False)
+        self._drop_empty_folders(source)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -14,8 +14,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
+
+from torus_assets.clients.ranged import RangedFile
 
 STREAM_BYTES = 8 << 20
 TEMPORARY_FOLDER = ".torus-tmp"  # unfinished writes of folder stores; never listed
@@ -77,6 +79,22 @@ class ObjectStore(ABC):
         """The object in pieces, for objects too large to hold; FileNotFoundError when there is none."""
 
     @abstractmethod
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """`length` bytes from `start` on, which lies inside the object, and fewer where it ends; FileNotFoundError when there is none."""
+
+    def reader(self, key: str, size: int | None = None) -> BinaryIO:
+        """The object as a seekable file, for libraries that read parts of it (Parquet's footer and row groups).
+
+        Args:
+            size: bytes of the object where they are known, which saves a request.
+        """
+        if size is None:
+            if (found := self.head(key)) is None:
+                raise FileNotFoundError(self.uri(key))
+            size = found.size
+        return cast("BinaryIO", RangedFile(self, key, size))
+
+    @abstractmethod
     def head(self, key: str) -> ObjectInfo | None:
         """What a listing would say of the object; None when there is none."""
 
@@ -86,6 +104,13 @@ class ObjectStore(ABC):
 
         Raises:
             FileExistsError: ``mode="create"`` and the object exists; it is left as it was.
+        """
+
+    @abstractmethod
+    def move(self, source: str, target: str) -> None:
+        """Gives an object another key, without its bytes passing through here; what stood there is replaced.
+
+        Killed in between, a bucket may have both. FileNotFoundError when there is no object at `source`.
         """
 
     @abstractmethod

@@ -31,10 +31,15 @@ from torus_assets.clients.object_store import (
 )
 
 if TYPE_CHECKING:
+    from obstore import Attributes
     from obstore.store import ClientConfig, S3Config
 
 PAGE_KEYS = 1000  # what S3 gives per listing call
 PART_BYTES = 16 << 20
+CONTENT_TYPES = {
+    "html": "text/html; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8", "xml": "application/xml",
+    "txt": "text/plain; charset=utf-8",
+}  # fmt: skip
 PARTS_AT_ONCE = 4  # an upload holds PART_BYTES times this
 CREATE_WHOLE_BYTES = 32 << 20  # obstore reads the whole file for a create-only put; beyond this boto3 streams it
 CONNECT_SECONDS = 10
@@ -78,6 +83,12 @@ class S3Objects(ObjectStore):
         chunks = map(bytes, found.stream(min_chunk_size=chunk_bytes))
         return Streamed(meta["size"], _etag(meta), meta["last_modified"], chunks)
 
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        try:
+            return bytes(obstore.get_range(self._store, checked_key(key), start=start, length=length)) if length else b""
+        except FileNotFoundError:
+            raise FileNotFoundError(self.uri(key)) from None
+
     def head(self, key: str) -> ObjectInfo | None:
         try:
             return _info(obstore.head(self._store, checked_key(key)))
@@ -93,6 +104,7 @@ class S3Objects(ObjectStore):
                 self._store,
                 checked_key(key),
                 body,
+                attributes=_attributes(key),
                 mode=mode,
                 use_multipart=False if create else None,
                 chunk_size=PART_BYTES,
@@ -100,6 +112,13 @@ class S3Objects(ObjectStore):
             )
         except AlreadyExistsError:
             raise FileExistsError(self.uri(key)) from None
+
+    def move(self, source: str, target: str) -> None:
+        try:
+            obstore.copy(self._store, checked_key(source), checked_key(target))  # one request, up to 5 GB
+        except FileNotFoundError:
+            raise FileNotFoundError(self.uri(source)) from None
+        self.delete([source])
 
     def delete(self, keys: Iterable[str]) -> None:
         if checked := [checked_key(key) for key in keys]:
@@ -168,13 +187,13 @@ class S3Objects(ObjectStore):
 
     @cached_property
     def _store(self) -> S3Store:
-        config: S3Config = {"region": _region(self.options)}
+        config: S3Config = {"region": region_of(self.options)}
         client: ClientConfig = {
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "read_timeout": timedelta(seconds=READ_SECONDS),
             "timeout": timedelta(minutes=REQUEST_MINUTES),
         }
-        if endpoint := _endpoint(self.options):
+        if endpoint := endpoint_of(self.options):
             config["endpoint"] = endpoint
             config["virtual_hosted_style_request"] = False
             client["allow_http"] = endpoint.startswith("http://")
@@ -193,14 +212,14 @@ class S3Objects(ObjectStore):
         from botocore.config import Config
 
         config = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard", "max_attempts": 6})
-        endpoint, region = _endpoint(self.options), _region(self.options)
+        endpoint, region = endpoint_of(self.options), region_of(self.options)
         return boto3.session.Session().client("s3", region_name=region, endpoint_url=endpoint, config=config)
 
 
 def delta_options(options: dict[str, str]) -> dict[str, str]:
     """The options of delta-rs for the same place. Commits are conditional puts: no lock table."""
-    told = {"AWS_REGION": _region(options), "AWS_CONDITIONAL_PUT": "etag"}
-    if endpoint := _endpoint(options):
+    told = {"AWS_REGION": region_of(options), "AWS_CONDITIONAL_PUT": "etag"}
+    if endpoint := endpoint_of(options):
         told |= {"AWS_ENDPOINT_URL": endpoint, "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false"}
         told |= {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
     return told | _keys_for_delta()
@@ -226,12 +245,18 @@ def _credentials() -> Any:
     return Boto3CredentialProvider(session, ttl=CREDENTIALS_LIVE)
 
 
-def _endpoint(options: dict[str, str]) -> str | None:
+def _attributes(key: str) -> Attributes:
+    """The content type, where a browser goes by it: a page is to open, not to be saved (D-30)."""
+    kind = CONTENT_TYPES.get(key.rpartition(".")[2])
+    return {} if kind is None else {"Content-Type": kind}
+
+
+def endpoint_of(options: dict[str, str]) -> str | None:
     told = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return told or None
 
 
-def _region(options: dict[str, str]) -> str:
+def region_of(options: dict[str, str]) -> str:
     told = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return told or "us-east-1"
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
 
 from torus_assets.clients.object_store import open_store
 from torus_assets.xapi import tables
@@ -61,15 +62,72 @@ def write_day(
         Displaced, ContentNeeded: as `settle`.
         DayChanged: the day was committed by somebody else since the snapshot; nothing changed.
     """
-    append = plan.mode != "rebuild"
-    nothing = append and not plan.read
+    nothing = plan.mode != "rebuild" and not plan.read
     settled = Settled({}, empty_ledger(), {}) if nothing else _settled(snapshot, plan, bundles, folder, threads, amended)
-    total = pa.concat_tables([before, settled.ledger]) if append else settled.ledger
+    placed = [lake.place(path, plan.day, kind) for kind, paths in settled.files.items() for path in paths]
+    done = commit_placed(lake, snapshot, plan, before, settled.ledger, placed, folder, limit=limit, still_valid=still_valid)
+    return Written(settled, *done)
+
+
+class Committed(NamedTuple):
+    """What a day is after its commit."""
+
+    ledger: pa.Table  # of the whole day, without `held`
+    held: bool
+    version: int | None  # of the lake; None when there was nothing to commit
+
+
+def commit_placed(
+    lake: Lake,
+    snapshot: Snapshot,
+    plan: Plan,
+    before: pa.Table,
+    ledger: pa.Table,
+    placed: Sequence[AddAction],
+    folder: Path,
+    *,
+    limit: float,
+    still_valid: Callable[[], None] = lambda: None,
+) -> Committed:
+    """Commits a day whose files stand in their places already, with its ledger; nothing when nothing changed.
+
+    Args:
+        before, limit, still_valid: as `write_day`.
+        ledger: rows of the bundles that the plan reads (of all, in a rebuild), without `held`.
+        folder: scratch space for the ledger's file.
+
+    Raises:
+        DayChanged: as `write_day`. The placed files stay where they are, in no version.
+        LearnerForgotten: from `still_valid`; the placed files are gone, as they may hold that learner's lines.
+    """
+    append = plan.mode != "rebuild"
+    total = pa.concat_tables([before, ledger]) if append else ledger
     held = quarantined_share(total) > limit
-    version = None
-    if settled.files or settled.ledger.num_rows or not append or is_held(snapshot, plan.day) != held:
-        version = _committed(lake, snapshot, plan, settled, before, folder, still_valid, held=held)
-    return Written(settled, total, held, version)
+    was_held = is_held(snapshot, plan.day)
+    if append and not placed and not ledger.num_rows and was_held == held:
+        return Committed(total, held, None)
+    replaced: list[DayFile] = []
+    rows = ledger
+    if append and before.num_rows and was_held != held:  # the day's ledger is written anew, so that all its rows agree
+        rows = total
+        replaced = snapshot.files(kinds=["bundle"], first=plan.day, last=plan.day)
+    added = list(placed)
+    if rows.num_rows:
+        added.append(lake.place(_ledger_file(rows, folder, held=held), plan.day, "bundle"))
+    try:
+        still_valid()
+    except LearnerForgotten:
+        open_store(lake.url).delete([action.path for action in added])
+        raise
+    return Committed(total, held, lake.commit(snapshot, plan.day, added, replaced, rewrite=not append))
+
+
+def _ledger_file(rows: pa.Table, folder: Path, *, held: bool) -> Path:
+    path = folder / "ledger.parquet"
+    schema = tables.LEDGER.schema
+    whole = rows.append_column("held", pa.array([held] * rows.num_rows, pa.bool_())).select(schema.names).cast(schema)
+    pq.write_table(whole, path, compression="zstd")
+    return path
 
 
 def write_anew(
@@ -121,40 +179,6 @@ def _settled(snapshot: Snapshot, plan: Plan, bundles: Sequence[DayBundle], folde
             existing.setdefault(file.kind, []).append(path)
         append = plan.mode != "rebuild"
         return settle(folder, out, bundles, existing, append=append, memory_mb=SETTLE_MEMORY_MB, threads=threads, amended=amended)
-
-
-def _committed(
-    lake: Lake,
-    snapshot: Snapshot,
-    plan: Plan,
-    settled: Settled,
-    before: pa.Table,
-    folder: Path,
-    still_valid: Callable[[], None],
-    *,
-    held: bool,
-) -> int:
-    """Places the files and commits them; the day's ledger is written anew when `held` changes, so that all its rows agree."""
-    append = plan.mode != "rebuild"
-    replaced: list[DayFile] = []
-    rows = settled.ledger
-    if append and before.num_rows and is_held(snapshot, plan.day) != held:
-        rows = pa.concat_tables([before, rows])
-        replaced = snapshot.files(kinds=["bundle"], first=plan.day, last=plan.day)
-    added = [lake.place(path, plan.day, kind) for kind, paths in settled.files.items() for path in paths]
-    if rows.num_rows:
-        path = folder / "ledger.parquet"
-        schema = tables.LEDGER.schema
-        pq.write_table(
-            rows.append_column("held", pa.array([held] * rows.num_rows)).select(schema.names).cast(schema), path, compression="zstd"
-        )
-        added.append(lake.place(path, plan.day, "bundle"))
-    try:
-        still_valid()
-    except LearnerForgotten:  # the files may hold that learner's lines, and no version has them
-        open_store(lake.url).delete([action.path for action in added])
-        raise
-    return lake.commit(snapshot, plan.day, added, replaced, rewrite=not append)
 
 
 def quarantined_share(ledger: pa.Table) -> float:

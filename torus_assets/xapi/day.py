@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 from torus_assets.clients.object_store import ObjectStore, open_store
 from torus_assets.xapi import bundle_index
@@ -16,6 +17,7 @@ from torus_assets.xapi.ledger import Wanted
 from torus_assets.xapi.resettle import Resettled, resettle_day
 from torus_assets.xapi.tombstones import Register, Tombstones
 
+Committed = TypeVar("Committed", IngestResult, Resettled)
 RELISTINGS = 3  # of a day whose objects are being deleted while it is read
 
 
@@ -67,9 +69,7 @@ def ingest(
     register = Register(open_store(lake.root), tombstone_key)
     before = register.now()
     result = _ingested(lake, bundles, day, spool, options, register, progress)
-    if result.version is None or (again := _forgotten_meanwhile(lake, day, spool, options, register, before)) is None:
-        return result
-    return replace(result, day_total=again.day_total, held=again.held, version=again.version or result.version)
+    return forgotten_meanwhile(lake, result, spool, options, register, before)
 
 
 def replay(
@@ -87,21 +87,33 @@ def replay(
         lake, day, spool, max_quarantined_share=options.max_quarantined_share, tombstones=before, replay=reasons,
         max_line_bytes=options.max_line_bytes, threads=options.workers,
     )  # fmt: skip
-    if result.version is None or (again := _forgotten_meanwhile(lake, day, spool, options, register, before)) is None:
+    return forgotten_meanwhile(lake, result, spool, options, register, before)
+
+
+def forgotten_meanwhile(
+    lake: Lake, result: Committed, spool: Path, options: IngestOptions, register: Register, before: Tombstones
+) -> Committed:
+    """Takes learners out of a day who were forgotten while it was being committed: `torus forget` may have looked just before.
+
+    Who is forgotten later is found by that `torus forget`, which looks at the lake after leaving its tombstone.
+
+    Args:
+        result: of the commit; given back with the day's counts as they are now.
+        before: tombstones that the day was committed under.
+    """
+    if result.version is None or (after := register.now()) == before:
         return result
+    again = resettle_day(
+        lake, result.day, spool, max_quarantined_share=options.max_quarantined_share, tombstones=after, threads=options.workers
+    )
     return replace(result, day_total=again.day_total, held=again.held, version=again.version or result.version)
 
 
-def _forgotten_meanwhile(
-    lake: Lake, day: date, spool: Path, options: IngestOptions, register: Register, before: Tombstones
-) -> Resettled | None:
-    """Takes learners out of the day who were forgotten while it was being committed: `torus forget` may have looked just before.
-
-    None when nobody was. Who is forgotten later is found by that `torus forget`, which looks at the lake after leaving its tombstone.
-    """
-    if (after := register.now()) == before:
-        return None
-    return resettle_day(lake, day, spool, max_quarantined_share=options.max_quarantined_share, tombstones=after, threads=options.workers)
+def relisted(lake: Lake, bundles: ObjectStore, day: date) -> Sequence[bundle_index.Bundle]:
+    """The day's bundles by listing the store; the index in the lake says the same then, or the next increment meets a lost key again."""
+    found = bundle_index.index_days(bundles, None, day, day, listing="always")
+    bundle_index.write_index(open_store(lake.root), found)
+    return found.days[day]
 
 
 def _ingested(
@@ -116,7 +128,5 @@ def _ingested(
         try:
             return once(index)
         except BundleGone:
-            relisted = bundle_index.index_days(bundles, None, day, day, listing="always")
-            bundle_index.write_index(open_store(lake.root), relisted)  # or the next increment meets the same key again
-            index = list(relisted.days[day])
+            index = list(relisted(lake, bundles, day))
     return once(index)

@@ -1,16 +1,16 @@
-"""Decoding bundles into a spool: the part of an ingest that runs in many processes, here or on a cluster.
+"""Decoding bundles: the part of an ingest that runs in many processes, here or on a cluster.
 
-Rows are spooled as Parquet per kind by the process that made them: sending rows between processes costs more than decoding them.
+`decoded` reads and parses, piece by piece. Here the rows are spooled as Parquet per kind by the process that made them: sending rows
+between processes costs more than decoding them. On a cluster `engine/ingest/lines.py` takes the pieces.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +22,7 @@ from torus_assets.xapi.tombstones import NONE, Tombstones
 READERS = 16  # objects asked for at once by one process, of a remote store
 AHEAD_BYTES = 48 << 20  # fetched but not yet decoded, per process
 WHOLE_BYTES = 16 << 20  # larger objects are read as a stream, in blocks
+Item = TypeVar("Item")
 LOCK = ".lock"  # in the spool folder: held by the run and by its workers for as long as they may write there
 FLUSH_BYTES = 24 << 20  # of line bytes per spool file: about twice that in rows
 
@@ -53,6 +54,7 @@ class Task(NamedTuple):
     key: str
     section: int | None
     bytes: int
+    etag: str = ""  # that the object must have when it is read; "": any
 
 
 class BundleRead(NamedTuple):
@@ -67,8 +69,22 @@ class BundleRead(NamedTuple):
     forgotten: int
 
 
+class Piece(NamedTuple):
+    """Some neighbouring lines of one bundle, those of forgotten learners left out; of a small bundle all of them."""
+
+    task: Task
+    parsed: parse.Parsed
+    bytes: int  # of the lines
+    etag: str
+    read: BundleRead | None  # what the whole bundle held, with its last piece
+
+
 class BundleGone(FileNotFoundError):
-    """An object of the plan is no longer there."""
+    """An object of the plan is no longer there, or no longer what was listed. `no` is its number where that is known."""
+
+    def __init__(self, message: str, no: int | None = None) -> None:
+        super().__init__(message)
+        self.no = no
 
 
 def spool_schema(kind: str) -> pa.Schema:
@@ -144,44 +160,72 @@ def without_forgotten(parsed: parse.Parsed, tombstones: Tombstones) -> tuple[par
     return kept, len(parsed.events) - len(events) + len(parsed.refusals) - len(refusals)
 
 
+def cut(items: Iterable[Item], most_bytes: int, most_items: int, size: Callable[[Item], int]) -> list[list[Item]]:
+    """Work cut into runs of neighbours, by bytes and count: neighbours share a section, so what comes of them does too."""
+    cuts: list[list[Item]] = []
+    held = 0
+    for item in items:
+        if not cuts or held + size(item) > most_bytes or len(cuts[-1]) >= most_items:
+            cuts.append([])
+            held = 0
+        cuts[-1].append(item)
+        held += size(item)
+    return cuts
+
+
 def decode(
     store: ObjectStore, tasks: Sequence[Task], folder: Path, name: str, max_line_bytes: int, tombstones: Tombstones = NONE
 ) -> list[BundleRead]:
     """Reads the bundles, in order, and spools their lines under `folder` in files that carry `name`.
 
-    Lines of forgotten learners are counted and dropped. Memory is bounded by `AHEAD_BYTES`, `FLUSH_BYTES` of lines as rows, and one line.
+    Memory is bounded as that of `decoded`, and by `FLUSH_BYTES` of lines as rows.
 
     Raises:
-        BundleGone: an object is not there any more; the key is in the message.
+        BundleGone: as `decoded`.
     """
     spool = Spool(folder, name)
     reads: list[BundleRead] = []
-    for task, fetched in _fetched(store, tasks):
-        if fetched is None:
-            reads.append(_streamed(store, task, spool, max_line_bytes, tombstones))
-            continue
-        parsed, forgotten = without_forgotten(parse.parse(fetched.body, task.section, max_line_bytes), tombstones)
-        spool.add(task.no, parsed, len(fetched.body))
-        reads.append(_read(task, fetched.etag, fetched.last_modified, len(fetched.body), parsed.lines, parsed.blank, forgotten))
+    for piece in decoded(store, tasks, max_line_bytes, tombstones):
+        spool.add(piece.task.no, piece.parsed, piece.bytes)
+        if piece.read:
+            reads.append(piece.read)
     spool.flush()
     return reads
 
 
-def _read(task: Task, etag: str, last_modified: datetime, size: int, lines: int, blank: int, forgotten: int) -> BundleRead:
-    return BundleRead(task.no, etag, last_modified.isoformat(), size, lines, blank, forgotten)
+def decoded(store: ObjectStore, tasks: Iterable[Task], max_line_bytes: int, tombstones: Tombstones = NONE) -> Iterator[Piece]:
+    """Reads and parses the bundles, in order. Lines of forgotten learners are counted and dropped.
+
+    Memory is bounded by `AHEAD_BYTES` and one line; an object of any size is read as a stream.
+
+    Raises:
+        BundleGone: an object is not there any more, or not the one that was planned; its address is in the message.
+    """
+    for task, fetched in _fetched(store, tasks):
+        if fetched is None:
+            yield from _streamed(store, task, max_line_bytes, tombstones)
+            continue
+        parsed, forgotten = without_forgotten(parse.parse(fetched.body, task.section, max_line_bytes), tombstones)
+        size = len(fetched.body)
+        read = BundleRead(task.no, fetched.etag, fetched.last_modified.isoformat(), size, parsed.lines, parsed.blank, forgotten)
+        yield Piece(task, parsed, size, fetched.etag, read)
 
 
-def _get(store: ObjectStore, task: Task) -> Any:
+def _opened(store: ObjectStore, task: Task, *, whole: bool) -> Any:
+    """The object, whole or as a stream."""
     try:
-        return store.get(task.key)
+        found = store.get(task.key) if whole else store.stream(task.key)
     except FileNotFoundError:
-        raise BundleGone(f"{store.uri(task.key)}: the object is gone since it was listed; run the ingest again") from None
+        raise BundleGone(f"{store.uri(task.key)}: the object is gone since it was listed; run the ingest again", task.no) from None
+    if task.etag and task.etag != found.etag:
+        raise BundleGone(f"{store.uri(task.key)}: the object was replaced since it was listed; run the ingest again", task.no)
+    return found
 
 
 def _fetched(store: ObjectStore, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
     """Each task with its object, or None when the object is so large that it has to be streamed."""
     if store.is_local:  # a local file is read in less time than a thread takes over
-        yield from ((task, _get(store, task) if task.bytes <= WHOLE_BYTES else None) for task in tasks)
+        yield from ((task, _opened(store, task, whole=True) if task.bytes <= WHOLE_BYTES else None) for task in tasks)
         return
     waiting: deque[tuple[Task, Future[Any] | None]] = deque()
     ahead = 0
@@ -189,7 +233,7 @@ def _fetched(store: ObjectStore, tasks: Iterable[Task]) -> Iterator[tuple[Task, 
         try:
             for task in tasks:
                 large = task.bytes > WHOLE_BYTES
-                waiting.append((task, None if large else readers.submit(_get, store, task)))
+                waiting.append((task, None if large else readers.submit(_opened, store, task, whole=True)))
                 ahead += 0 if large else task.bytes
                 while len(waiting) > 2 * READERS or (ahead > AHEAD_BYTES and waiting):
                     done, future = waiting.popleft()
@@ -207,13 +251,10 @@ def _fetched(store: ObjectStore, tasks: Iterable[Task]) -> Iterator[tuple[Task, 
 BATCH_LINES = 1000  # of a streamed object, parsed together
 
 
-def _streamed(store: ObjectStore, task: Task, spool: Spool, max_line_bytes: int, tombstones: Tombstones) -> BundleRead:
+def _streamed(store: ObjectStore, task: Task, max_line_bytes: int, tombstones: Tombstones) -> Iterator[Piece]:
     """A large object, block by block; its lines are numbered as if it had been read whole."""
-    try:
-        stream = store.stream(task.key)
-    except FileNotFoundError:
-        raise BundleGone(f"{store.uri(task.key)}: the object is gone since it was listed; run the ingest again") from None
-    size = lines = blank = numbered = forgotten = 0
+    stream = _opened(store, task, whole=False)
+    lines = blank = numbered = forgotten = 0
     for batch in _batches(parse.streamed_lines(stream.chunks, max_line_bytes)):
         parsed, dropped = without_forgotten(parse.parse_lines(batch, task.section, max_line_bytes), tombstones)
         moved = parse.Parsed(
@@ -223,13 +264,13 @@ def _streamed(store: ObjectStore, task: Task, spool: Spool, max_line_bytes: int,
             parsed.blank,
         )
         length = sum(line.length if isinstance(line, parse.OverLong) else len(line) for line in batch)
-        spool.add(task.no, moved, min(length, FLUSH_BYTES))
-        size += length
+        yield Piece(task, moved, min(length, FLUSH_BYTES), stream.etag, None)
         lines += parsed.lines
         blank += parsed.blank
         forgotten += dropped
         numbered += parsed.lines - parsed.blank
-    return _read(task, stream.etag, stream.last_modified, task.bytes, lines, blank, forgotten)
+    read = BundleRead(task.no, stream.etag, stream.last_modified.isoformat(), task.bytes, lines, blank, forgotten)
+    yield Piece(task, parse.Parsed([], [], 0, 0), 0, stream.etag, read)
 
 
 def _batches(lines: Iterable[bytes | parse.OverLong]) -> Iterator[list[bytes | parse.OverLong]]:

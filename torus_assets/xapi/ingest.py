@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,19 @@ class IngestResult:
             **({} if self.replay is None else {"replay": self.replay}),
         }
 
+    def packed(self) -> dict[str, Any]:
+        """All of it as JSON members, for another process; `unpacked` reads them."""
+        return {**asdict(self), "day": self.day.isoformat()}
+
+    @staticmethod
+    def unpacked(document: Mapping[str, Any]) -> IngestResult:
+        """What `packed` gave.
+
+        Raises:
+            TypeError: a member is missing or unknown: the other process is of another release.
+        """
+        return IngestResult(**{**document, "day": date.fromisoformat(document["day"])})
+
 
 Stage = Callable[[str, int, int], None]  # stage's name, done, of how many
 Forgotten = Callable[[], Tombstones]  # learners who were forgotten, as of the call
@@ -107,19 +120,10 @@ def ingest_day(
     force_rebuild = options.rebuild
     reread: frozenset[str] = frozenset()
     for _ in range(MAX_PLANS):
-        snapshot = lake.ensure() if not options.dry_run else _snapshot_or_none(lake)
-        plan = plan_day(
-            day,
-            index,
-            _ledger(snapshot, day),
-            sections=options.sections,
-            rebuild=force_rebuild,
-            drop_vanished=options.drop_vanished,
-            reread=reread,
-        )
+        snapshot = lake.ensure() if not options.dry_run else snapshot_or_none(lake)
+        plan = plan_of(snapshot, day, index, options, rebuild=force_rebuild, reread=reread)
         if options.dry_run or snapshot is None:
-            result = _result(plan, empty_ledger(), ledger_table(snapshot, day), options, started, 0, None)
-            return replace(result, this_run=result.this_run | {"bundles": len(plan.read)})
+            return dry_result(snapshot, plan, options, started)
         try:
             with scratch_folder(spool, day) as folder:
                 return _carried_out(lake, snapshot, plan, xapi_url, folder, options, started, forgotten, progress)
@@ -166,17 +170,15 @@ def _carried_out(
         still_valid=still_valid,
     )
     progress("settle", 1, 1)
-    run = _of_keys(written.settled.ledger, {b.key for b in plan.read})
-    return _result(plan, run, written.ledger, options, started, sum(r.bytes for r in reads), written.version)
+    seconds, size = time.monotonic() - started, sum(read.bytes for read in reads)
+    return result_of(plan, written.settled.ledger, written.ledger, options, seconds, size, written.version)
 
 
 def _decoded(
     plan: Plan, before: pa.Table, xapi_url: str, folder: Path, options: IngestOptions, tombstones: Tombstones, progress: Stage
 ) -> tuple[list[BundleRead], list[DayBundle]]:
     """Reads the plan's bundles into the spool; every bundle of the day, numbered in key order."""
-    kept = {row["key"]: row for row in before.to_pylist() if row["key"] in plan.kept}
-    wanted = {bundle.key: bundle for bundle in plan.read}
-    numbers = {key: number for number, key in enumerate(sorted(kept.keys() | wanted.keys()))}
+    numbers = numbers_of(plan, before)
     tasks = [Task(numbers[bundle.key], bundle.key, bundle.section, bundle.bytes) for bundle in plan.read]
     done = 0
 
@@ -187,12 +189,7 @@ def _decoded(
 
     progress("decode", 0, len(tasks))
     reads = _read_all(xapi_url, tasks, folder, options, tombstones, step) if tasks else []
-    by_number = {read.no: read for read in reads}
-    bundles = [
-        _read_bundle(numbers[key], wanted[key], by_number[numbers[key]]) if key in wanted else kept_bundle(numbers[key], kept[key])
-        for key in numbers
-    ]
-    return reads, bundles
+    return reads, bundles_of(plan, before, numbers, reads)
 
 
 def _read_all(
@@ -209,6 +206,38 @@ def _read_all(
     )
 
 
+def snapshot_or_none(lake: Lake) -> Snapshot | None:
+    """Of a lake that may not be there yet."""
+    try:
+        return lake.snapshot()
+    except FileNotFoundError:
+        return None
+
+
+def plan_of(
+    snapshot: Snapshot | None, day: date, index: Sequence[Wanted], options: IngestOptions, *, rebuild: bool, reread: Collection[str]
+) -> Plan:
+    """The day's plan against the snapshot's ledger. Raises: RowsWouldVanish, as `plan_day`."""
+    import polars as pl
+
+    ledger = pl.DataFrame(ledger_table(snapshot, day))
+    return plan_day(day, index, ledger, sections=options.sections, rebuild=rebuild, drop_vanished=options.drop_vanished, reread=reread)
+
+
+def numbers_of(plan: Plan, before: pa.Table, first: int = 0) -> dict[str, int]:
+    """Number of every bundle of the day after the plan, by key, in key order: what decides who survives."""
+    kept = plan.kept & set(before.column("key").to_pylist())
+    return {key: number for number, key in enumerate(sorted(kept | {bundle.key for bundle in plan.read}), first)}
+
+
+def bundles_of(plan: Plan, before: pa.Table, numbers: Mapping[str, int], reads: Iterable[BundleRead]) -> list[DayBundle]:
+    """Every bundle of the day after the plan, in order of their numbers: as it was read now, or as the ledger has it."""
+    kept = {row["key"]: row for row in before.to_pylist() if row["key"] in plan.kept}
+    wanted = {bundle.key: bundle for bundle in plan.read}
+    by_number = {read.no: read for read in reads}
+    return [_read_bundle(no, wanted[key], by_number[no]) if key in wanted else kept_bundle(no, kept[key]) for key, no in numbers.items()]
+
+
 def _read_bundle(no: int, bundle: Wanted, read: BundleRead) -> DayBundle:
     return DayBundle(
         no, bundle.key, bundle.source_file, read.etag, bundle.uploaded_at, datetime.fromisoformat(read.last_modified),
@@ -216,38 +245,37 @@ def _read_bundle(no: int, bundle: Wanted, read: BundleRead) -> DayBundle:
     )  # fmt: skip
 
 
-def _snapshot_or_none(lake: Lake) -> Snapshot | None:
-    try:
-        return lake.snapshot()
-    except FileNotFoundError:
-        return None
+def dry_result(snapshot: Snapshot | None, plan: Plan, options: IngestOptions, started: float) -> IngestResult:
+    """What a dry run says: the plan, and the day as it is."""
+    result = result_of(plan, empty_ledger(), ledger_table(snapshot, plan.day), options, time.monotonic() - started, 0, None)
+    return replace(result, this_run=result.this_run | {"bundles": len(plan.read)})
 
 
-def _ledger(snapshot: Snapshot | None, day: date) -> Any:
-    import polars as pl
+def result_of(
+    plan: Plan, run: pa.Table, total: pa.Table, options: IngestOptions, seconds: float, bytes_read: int, version: int | None
+) -> IngestResult:
+    """What an ingest of the day says.
 
-    return pl.DataFrame(ledger_table(snapshot, day))
+    Args:
+        run: ledger rows of the bundles that were read (others among them are left out).
+        total: of the whole day.
+    """
+    return IngestResult(
+        day=plan.day,
+        mode=plan.mode,
+        this_run=add_up(_of_keys(run, {bundle.key for bundle in plan.read})),
+        day_total=add_up(total),
+        held=quarantined_share(total) > options.max_quarantined_share,
+        seconds=seconds,
+        reason=plan.reason,
+        bytes_read=bytes_read,
+        version=version,
+    )
 
 
 def _of_keys(ledger: pa.Table, keys: Collection[str]) -> pa.Table:
     mask = [key in keys for key in ledger.column("key").to_pylist()]
     return ledger.filter(pa.array(mask, type=pa.bool_()))
-
-
-def _result(
-    plan: Plan, run: pa.Table, total: pa.Table, options: IngestOptions, started: float, bytes_read: int, version: int | None
-) -> IngestResult:
-    return IngestResult(
-        day=plan.day,
-        mode=plan.mode,
-        this_run=add_up(run),
-        day_total=add_up(total),
-        held=quarantined_share(total) > options.max_quarantined_share,
-        seconds=time.monotonic() - started,
-        reason=plan.reason,
-        bytes_read=bytes_read,
-        version=version,
-    )
 
 
 __all__ = ["IngestOptions", "IngestResult", "Stage", "clear_spool", "compact_day", "ingest_day", "scratch_folder", "stale_folders"]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,10 +27,11 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from torus_assets.clients.object_store import ObjectStore, open_store, storage_options
 from torus_assets.xapi import tables
+from torus_assets.xapi.placing import STATISTICS, path_of, statistics
 
 TABLE = "xapi/statements"
 PARTITION_BY = ["upload_date", "kind"]
-STATISTICS = ("section_id", "timestamp")  # the columns readers skip files by
+COMMIT_TRIES = 20  # against commits of other days; each time another one got through
 
 
 class DayChanged(RuntimeError):
@@ -62,11 +64,9 @@ class Snapshot:
     def files(self, *, kinds: Iterable[str] | None = None, first: date | None = None, last: date | None = None) -> list[DayFile]:
         """Files of the given kinds (all) and days (all, both ends included), in order of day, kind and path."""
         wanted = None if kinds is None else frozenset(kinds)
-        return [
-            f
-            for f in self._files
-            if (wanted is None or f.kind in wanted) and (first is None or f.day >= first) and (last is None or f.day <= last)
-        ]
+        start = 0 if first is None else bisect_left(self._files, first, key=_day_of)
+        end = len(self._files) if last is None else bisect_right(self._files, last, key=_day_of)
+        return [f for f in self._files[start:end] if wanted is None or f.kind in wanted]
 
     def days(self) -> list[date]:
         return sorted({f.day for f in self._files})
@@ -78,16 +78,8 @@ class Snapshot:
     @contextmanager
     def local(self, files: Iterable[DayFile], scratch: Path) -> Iterator[list[Path]]:
         """The files as local paths, in the same order; a remote lake's are fetched into `scratch` and removed afterwards."""
-        store = open_store(self.url)
-        if store.is_local:
-            yield [store.path(f.path) for f in files]
-            return
-        folder = scratch / f"lake-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
-        try:
-            yield [_fetched(store, f, folder) for f in files]
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with local_files(self.url, files, scratch) as paths:
+            yield paths
 
     def scan(self, table: str, first: date | None = None, last: date | None = None) -> pl.LazyFrame:
         """Rows of one table (e.g. `part_attempts`) with their `upload_date` and `kind`, read lazily."""
@@ -116,12 +108,31 @@ class Snapshot:
         return sorted(found["upload_date"].to_list())
 
 
+@contextmanager
+def local_files(url: str, files: Iterable[DayFile], scratch: Path) -> Iterator[list[Path]]:
+    """Files below a table's root as local paths, in the same order; a remote table's are fetched into `scratch` and removed afterwards."""
+    store = open_store(url)
+    if store.is_local:
+        yield [store.path(f.path) for f in files]
+        return
+    folder = scratch / f"lake-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        yield [_fetched(store, f, folder) for f in files]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _fetched(store: ObjectStore, file: DayFile, folder: Path) -> Path:
     target = folder / file.path.replace("/", "__")
     with target.open("wb") as out:
         for block in store.stream(file.path).chunks:
             out.write(block)
     return target
+
+
+def _day_of(file: DayFile) -> date:
+    return file.day
 
 
 def _files(delta: DeltaTable) -> list[DayFile]:
@@ -178,18 +189,11 @@ class Lake:
 
     def place(self, parquet: Path, day: date, kind: str) -> AddAction:
         """Puts a Parquet file where the table wants it; it counts from the commit on that carries the returned action."""
-        path = f"upload_date={day.isoformat()}/kind={kind}/{uuid.uuid4().hex}.parquet"
+        path = path_of(day, kind, uuid.uuid4().hex)
         metadata = pq.read_metadata(parquet)
         size = parquet.stat().st_size
         open_store(self.url).put(path, parquet)
-        return AddAction(
-            path=path,
-            size=size,
-            partition_values={"upload_date": day.isoformat(), "kind": kind},
-            modification_time=int(datetime.now(UTC).timestamp() * 1000),
-            data_change=True,
-            stats=json.dumps(_statistics(metadata)),
-        )
+        return add_action(path, day, kind, size, statistics(metadata))
 
     def commit(self, snapshot: Snapshot, day: date, added: Sequence[AddAction], replaced: Iterable[DayFile], *, rewrite: bool) -> int:
         """One commit for the day: `added` comes in, and of the day's files `replaced` goes out. Returns a version that has it: the
@@ -208,22 +212,26 @@ class Lake:
         if not rewrite and kinds:
             [kind] = kinds  # only the ledger is ever replaced alone
             filters.append(("kind", "=", kind))
-        transaction = Transaction(day.isoformat(), snapshot.transaction_version(day) + 1)
+        planned_on = snapshot.transaction_version(day)
+        properties = CommitProperties(
+            app_transactions=[Transaction(day.isoformat(), planned_on + 1)], custom_metadata={"day": day.isoformat(), "writer": "torus"}
+        )
         actions: list[AddAction | RemoveAction] = list(added)
-        try:
-            snapshot.delta.create_write_transaction(
-                actions,
-                "overwrite" if rewrite or gone else "append",
-                snapshot.delta.schema(),
-                PARTITION_BY,
-                filters if rewrite or gone else None,
-                commit_properties=CommitProperties(
-                    app_transactions=[transaction], custom_metadata={"day": day.isoformat(), "writer": "torus"}
-                ),
-            )
-        except CommitFailedError as error:
-            raise DayChanged(f"{day}: {str(error).splitlines()[0]}") from None
-        return self._open().version()  # the snapshot stays at what it was planned on
+        for _ in range(COMMIT_TRIES):
+            delta = (
+                self._open()
+            )  # commits of other days since the snapshot would make an overwrite fail, though they are none of its business
+            if (delta.transaction_version(day.isoformat()) or 0) != planned_on:
+                break
+            try:
+                delta.create_write_transaction(
+                    actions, "overwrite" if rewrite or gone else "append", delta.schema(), PARTITION_BY, filters if rewrite or gone else None,
+                    commit_properties=properties,
+                )  # fmt: skip
+            except CommitFailedError:
+                continue  # somebody else was first: with this day, or with another one
+            return self._open().version()
+        raise DayChanged(f"{day}: the day was committed by somebody else since it was planned")
 
     def vacuum(self, keep: timedelta, *, dry_run: bool) -> list[str]:
         """Removes files that no version younger than `keep` needs, files of killed ingests included. Returns their paths."""
@@ -231,29 +239,13 @@ class Lake:
         return self._open().vacuum(retention_hours=hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
 
 
-def _statistics(metadata: Any) -> dict[str, Any]:
-    """Delta's per-file statistics, from the Parquet footer."""
-    names = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
-    lows: dict[str, Any] = {}
-    highs: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    for name in STATISTICS:
-        if name not in names:
-            continue
-        groups = [metadata.row_group(g).column(names[name]).statistics for g in range(metadata.num_row_groups)]
-        if groups and all(g is not None and g.has_min_max and g.has_null_count for g in groups):
-            lows[name] = _plain(min(g.min for g in groups))
-            highs[name] = _plain(max(g.max for g in groups), up=True)
-            nulls[name] = sum(g.null_count for g in groups)
-    return {"numRecords": metadata.num_rows, "minValues": lows, "maxValues": highs, "nullCount": nulls}
-
-
-def _plain(value: Any, *, up: bool = False) -> Any:
-    """A statistic as Delta writes it: times in milliseconds, the upper bound rounded up."""
-    if not isinstance(value, datetime):
-        return value
-    millisecond = value.microsecond // 1000 * 1000
-    cut = value.replace(microsecond=millisecond)
-    if up and cut != value:
-        cut += timedelta(milliseconds=1)
-    return cut.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{cut.microsecond // 1000:03d}Z"
+def add_action(path: str, day: date, kind: str, size: int, stats: Mapping[str, Any]) -> AddAction:
+    """What a commit says of a file that stands in its place already."""
+    return AddAction(
+        path=path,
+        size=size,
+        partition_values={"upload_date": day.isoformat(), "kind": kind},
+        modification_time=int(datetime.now(UTC).timestamp() * 1000),
+        data_change=True,
+        stats=json.dumps(stats),
+    )

@@ -6,39 +6,20 @@ so the smallest (bundle, line) of one hash is the survivor: a rule, not a matter
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 
+from torus_assets.xapi import survivors
+from torus_assets.xapi.fates import DayBundle, add_up, create_bundles, ledger_rows
 from torus_assets.xapi.tables import BY_KIND, EVENT_KINDS, PLACE
 
 ROW_GROUP_ROWS = 40_000  # 1.2 kB rows: 50 MB before compression, the unit in which readers skip
 LINES = (*EVENT_KINDS, "quarantined")
-LINE_SHIFT = 32  # position = bundle number << 32 | line
-POSITION = f"((b.no::BIGINT << {LINE_SHIFT}) | l.source_line::BIGINT)"
-
-
-class DayBundle(NamedTuple):
-    """A bundle of the day, read now or kept as it is."""
-
-    no: int
-    key: str
-    source_file: str
-    etag: str
-    uploaded_at: Any
-    last_modified: Any
-    section: int | None
-    category: str
-    bytes: int
-    lines: int
-    blank: int
-    forgotten: int  # lines dropped before they got here
-    parser_version: int
-    read: bool  # now; else the lake has its lines
+POSITION = survivors.position("b.no::BIGINT", "l.source_line::BIGINT")
 
 
 class Displaced(Exception):
@@ -102,7 +83,7 @@ def settle(
         con.execute("SET preserve_insertion_order = false")
         con.execute("SET TimeZone = 'UTC'")
         day = _Day(con, spool, out, existing, append)
-        day.number(bundles)
+        create_bundles(con, bundles)
         day.collect_lines(replayed=amended.replayed)
         forgotten = day.forget(amended.forgotten)
         day.find_losers()
@@ -121,19 +102,11 @@ class _Day:
         self.existing = {kind: [str(path) for path in paths] for kind, paths in existing.items()}
         self.spooled = {kind: sorted(str(path) for path in spool.glob(f"{kind}-*.parquet")) for kind in LINES}
 
-    def number(self, bundles: Sequence[DayBundle]) -> None:
-        columns = list(zip(*bundles, strict=True)) or [()] * len(DayBundle._fields)  # a day whose every object is gone
-        time = pa.timestamp("us", tz="UTC")
-        types = [pa.int32(), *[pa.string()] * 3, time, time, pa.int64(), pa.string(), *[pa.int64()] * 5, pa.bool_()]
-        frame = pa.table([pa.array(values, type=kind) for values, kind in zip(columns, types, strict=True)], names=list(DayBundle._fields))
-        self.con.register("frame", frame)
-        self.con.execute("CREATE TABLE bundles AS SELECT * FROM frame")
-        self.con.unregister("frame")
-
     def collect_lines(self, *, replayed: bool) -> None:
-        """Every non-blank line of the day in a narrow table: hash, position, and what the ledger counts."""
+        """Every non-blank line of the day in a narrow table, as `survivors` asks for it."""
         self.con.execute(
-            "CREATE TABLE lines (event_hash BLOB, position BIGINT, kind VARCHAR, reason VARCHAR, coerced VARCHAR, moved BOOLEAN, is_new BOOLEAN)"
+            "CREATE TABLE lines (event_hash BLOB, position BIGINT, bundle_no INTEGER, kind VARCHAR, reason VARCHAR, coerced VARCHAR, "
+            "moved BOOLEAN, written BOOLEAN)"
         )
         for kind in LINES:
             self._collect(kind, self.spooled[kind], is_new=True)
@@ -153,49 +126,38 @@ class _Day:
             hash_, join = "unhex(l.event_hash)", "b.source_file = l.source_file AND NOT b.read"
         only = ""
         if not is_new:
-            met = "unhex(l.event_hash) IN (SELECT event_hash FROM lines WHERE is_new)"
+            met = "unhex(l.event_hash) IN (SELECT event_hash FROM lines WHERE written)"
             only = f"WHERE {met if self.append else f'{POSITION} NOT IN (SELECT position FROM replaced)'}"
         self.con.execute(
-            f"INSERT INTO lines SELECT {hash_}, {POSITION}, $kind, {reason}, {coerced}, {moved}, $new "
+            f"INSERT INTO lines SELECT {hash_}, {POSITION}, b.no, $kind, {reason}, {coerced}, {moved}, $written "
             f"FROM read_parquet($paths) l JOIN bundles b ON {join} {only}",
-            {"kind": kind, "paths": paths, "new": is_new},
+            {"kind": kind, "paths": paths, "written": is_new or not self.append},
         )
 
     def forget(self, hashes: frozenset[bytes]) -> dict[str, int]:
         """Takes every line of these hashes out of the day; how many of each kind the lake had."""
         if not hashes:
-            self.con.execute("CREATE TABLE forgotten (position BIGINT, kind VARCHAR)")
+            self.con.execute("CREATE TABLE forgotten (position BIGINT, bundle_no INTEGER, kind VARCHAR)")
             return {}
         frame = pa.table({"event_hash": pa.array(sorted(hashes), pa.binary())})
         self.con.register("frame", frame)
-        self.con.execute("CREATE TABLE forgotten AS SELECT position, kind FROM lines SEMI JOIN frame USING (event_hash)")
+        self.con.execute("CREATE TABLE forgotten AS SELECT position, bundle_no, kind FROM lines SEMI JOIN frame USING (event_hash)")
         self.con.unregister("frame")
         self.con.execute("DELETE FROM lines WHERE position IN (SELECT position FROM forgotten)")
         return dict(self.con.execute("SELECT kind, count(*) FROM forgotten GROUP BY kind ORDER BY kind").fetchall())
 
     def find_losers(self) -> None:
         """Lines whose event survives at a smaller position."""
-        self.con.execute(
-            "CREATE TABLE repeated AS SELECT event_hash, min(position) AS survivor FROM lines GROUP BY event_hash HAVING count(*) > 1"
-        )
-        self.con.execute(
-            "CREATE TABLE losers AS SELECT l.position, l.is_new, l.kind, l.event_hash FROM lines l JOIN repeated r USING (event_hash) "
-            "WHERE l.position <> r.survivor"
-        )
-        if self.append:
-            if self._one("SELECT count(*) FROM losers WHERE NOT is_new"):
-                raise Displaced
-            return
-        orphans = self.con.execute(
-            f"SELECT DISTINCT b.key FROM lines l JOIN bundles b ON b.no = l.position >> {LINE_SHIFT} "
-            "WHERE l.kind = 'duplicate' AND l.position NOT IN (SELECT position FROM losers)"
-        ).fetchall()
-        if orphans:
-            raise ContentNeeded(frozenset(key for (key,) in orphans))
+        self.con.execute(f"CREATE TABLE repeated AS {survivors.repeated('event_hash')}")
+        self.con.execute(f"CREATE TABLE losers AS {survivors.losers('event_hash')}")
+        if self._keys(survivors.DISPLACED):
+            raise Displaced
+        if orphaned := self._keys(survivors.ORPHANED):
+            raise ContentNeeded(orphaned)
 
-    def _one(self, query: str) -> Any:
-        row = self.con.execute(query).fetchone()
-        return None if row is None else row[0]
+    def _keys(self, bundle_numbers: str) -> frozenset[str]:
+        found = self.con.execute(f"SELECT b.key FROM ({bundle_numbers}) f JOIN bundles b ON b.no = f.bundle_no").fetchall()
+        return frozenset(key for (key,) in found)
 
     def write(self, kind: str) -> list[Path]:
         """The surviving lines of one kind, sorted by section, time and hash, as Parquet."""
@@ -229,11 +191,11 @@ class _Day:
         )
 
     def write_duplicates(self) -> list[Path]:
-        kept = "" if not self.append else "WHERE d.is_new"
         return self._copy(
             "duplicate",
-            "SELECT lower(hex(d.event_hash)) AS event_hash, b.source_file, b.etag AS source_etag, d.position & 4294967295 AS source_line, b.uploaded_at, "
-            f"b.section AS section_id FROM losers d JOIN bundles b ON b.no = d.position >> {LINE_SHIFT} {kept} ORDER BY section_id, source_file, source_line",
+            f"SELECT lower(hex(d.event_hash)) AS event_hash, b.source_file, b.etag AS source_etag, d.position % {survivors.LINES} AS source_line, "
+            "b.uploaded_at, b.section AS section_id FROM losers d JOIN bundles b ON b.no = d.bundle_no WHERE d.written "
+            "ORDER BY section_id, source_file, source_line",
         )
 
     def _copy(self, kind: str, query: str) -> list[Path]:
@@ -244,41 +206,9 @@ class _Day:
         return [path] if rows is not None and rows[0] else []
 
     def ledger(self) -> pa.Table:
-        """Ledger rows of the bundles read now (increment) or of all (rebuild): every line has exactly one fate."""
-        which = "WHERE b.read" if self.append else ""
-        self.con.execute(
-            f"CREATE TABLE fates AS SELECT (l.position >> {LINE_SHIFT})::INTEGER AS no, l.coerced, l.moved, l.reason, "
-            "CASE WHEN o.position IS NOT NULL THEN 'duplicate' ELSE l.kind END AS fate FROM lines l LEFT JOIN losers o USING (position) "
-            + ("WHERE l.is_new" if self.append else "")
-        )
-        return self.con.sql(
-            f"""
-            WITH counted AS (
-                SELECT no, count(*) FILTER (fate NOT IN ('duplicate', 'quarantined')) AS rows, count(*) FILTER (fate = 'duplicate') AS duplicates,
-                       count(*) FILTER (fate = 'quarantined') AS quarantined,
-                       count(*) FILTER (moved AND fate NOT IN ('duplicate', 'quarantined')) AS section_mismatches
-                FROM fates GROUP BY no),
-            kinds AS (SELECT no, {_counts("fate")} AS text FROM (SELECT no, fate, count(*) AS n FROM fates
-                      WHERE fate NOT IN ('duplicate', 'quarantined') GROUP BY ALL) GROUP BY no),
-            reasons AS (SELECT no, {_counts("reason")} AS text FROM (SELECT no, reason, count(*) AS n FROM fates WHERE fate = 'quarantined' GROUP BY ALL)
-                        GROUP BY no),
-            nulled AS (SELECT no, {_counts("field")} AS text FROM (SELECT no, field, count(*) AS n FROM (SELECT no, unnest(string_split(coerced, ',')) AS field
-                       FROM fates WHERE coerced IS NOT NULL AND fate NOT IN ('duplicate', 'quarantined')) GROUP BY ALL) GROUP BY no),
-            gone AS (SELECT (position >> {LINE_SHIFT})::INTEGER AS no, count(*) AS forgotten FROM forgotten GROUP BY ALL)
-            SELECT b.key, b.source_file, b.etag AS source_etag, b.uploaded_at, b.last_modified, b.section AS section_id, b.category, b.bytes, b.lines, b.blank,
-                   coalesce(c.rows, 0) AS rows, coalesce(c.duplicates, 0) AS duplicates, coalesce(c.quarantined, 0) AS quarantined,
-                   b.forgotten + coalesce(g.forgotten, 0) AS forgotten,
-                   coalesce(k.text, '{{}}') AS rows_by_kind, coalesce(r.text, '{{}}') AS quarantined_by_reason, coalesce(n.text, '{{}}') AS coerced,
-                   coalesce(c.section_mismatches, 0) AS section_mismatches, b.parser_version
-            FROM bundles b LEFT JOIN counted c USING (no) LEFT JOIN kinds k USING (no) LEFT JOIN reasons r USING (no) LEFT JOIN nulled n USING (no) LEFT JOIN gone g USING (no)
-            {which} ORDER BY b.no
-            """
-        ).to_arrow_table()
-
-
-def _counts(name: str) -> str:
-    """SQL for a JSON object of counts, keys in order: the same counts give the same text."""
-    return f"'{{' || string_agg('\"' || {name} || '\":' || n, ',' ORDER BY {name}) || '}}'"
+        """Ledger rows of the bundles read now (increment) or of all (rebuild)."""
+        self.con.execute(f"CREATE TABLE tallies AS {survivors.TALLIES}")
+        return ledger_rows(self.con, append=self.append)
 
 
 def _quoted(text: str) -> str:
@@ -290,24 +220,4 @@ def _list(paths: list[str]) -> str:
     return "[" + ", ".join(map(_quoted, paths)) + "]"
 
 
-def add_up(ledger: pa.Table) -> dict[str, Any]:
-    """Counts of the day over its ledger rows, in the form `torus ingest --json` gives them (zero counts left out of the maps)."""
-    total = {name: sum(ledger.column(name).to_pylist()) for name in ("lines", "blank", "duplicates", "forgotten")}
-
-    def merged(column: str) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for text in ledger.column(column).to_pylist():
-            for name, count in json.loads(text).items():
-                sums[name] = sums.get(name, 0) + count
-        return dict(sorted(sums.items()))
-
-    return {
-        "bundles": ledger.num_rows,
-        "lines": total["lines"],
-        "blank": total["blank"],
-        "rows": merged("rows_by_kind"),
-        "duplicates": total["duplicates"],
-        "quarantined": merged("quarantined_by_reason"),
-        "forgotten": total["forgotten"],
-        "coerced": merged("coerced"),
-    }
+__all__ = ["Amended", "ContentNeeded", "DayBundle", "Displaced", "Settled", "add_up", "settle"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from torus_assets.clients.object_store import open_store
-from torus_assets.xapi.decode import BundleGone, BundleRead, Task, decode
+from torus_assets.xapi.decode import BundleGone, BundleRead, Task, cut, decode
 from torus_assets.xapi.tombstones import NONE, Tombstones
 
 INLINE_BYTES = 4 << 20  # a plan smaller than this is decoded here: starting a worker takes 0.4 s
@@ -48,7 +48,7 @@ def decode_all(
         BundleGone: an object vanished since it was listed.
         WorkerFailed: a worker process died; nothing of the plan is settled then.
     """
-    batches = _batches(tasks)
+    batches = cut(tasks, BATCH_BYTES, BATCH_OBJECTS, lambda task: task.bytes)
     if sum(task.bytes for task in tasks) < INLINE_BYTES or (workers == 1 and len(batches) <= 1):
         store = open_store(url)
         reads = [read for n, batch in enumerate(batches) for read in decode(store, batch, folder, f"i{n:05d}", max_line_bytes, tombstones)]
@@ -63,19 +63,6 @@ def decode_all(
         for done in [threads.submit(_serve, url, todo, folder, max_line_bytes, tombstones, progress) for _ in range(count)]:
             reads.extend(done.result())
     return sorted(reads)
-
-
-def _batches(tasks: Sequence[Task]) -> list[list[Task]]:
-    """The plan cut into runs of neighbours, by bytes and count: neighbours share a section, so spool files do too."""
-    batches: list[list[Task]] = []
-    size = 0
-    for task in tasks:
-        if not batches or size + task.bytes > BATCH_BYTES or len(batches[-1]) >= BATCH_OBJECTS:
-            batches.append([])
-            size = 0
-        batches[-1].append(task)
-        size += task.bytes
-    return batches
 
 
 def _serve(

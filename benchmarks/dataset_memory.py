@@ -54,12 +54,12 @@ def export(folder: Path, workers: int) -> dict[str, Any]:
 @contextmanager
 def stages() -> Iterator[list[Interval]]:
     """While it lasts, notes when the stages of an export are at work."""
-    from torus_assets.datasets import export, output, page_of, rollup
+    from torus_assets.datasets import output, page_of, rollup, site
     from torus_assets.datasets.datashop import out, pieces
 
     seen: list[Interval] = []
     watched: list[tuple[str, Any, str]] = [
-        ("survey", export, "survey"), ("users", export, "users"), ("plan", pieces, "plan"), ("scope", out, "scope"), ("pieces", out, "pieces_done"),
+        ("survey", site, "survey"), ("users", site, "users"), ("plan", pieces, "plan"), ("scope", out, "scope"), ("pieces", out, "pieces_done"),
         ("release scan", output.release, "scan"), ("rollup", rollup, "rollup"), ("figures", page_of, "of_transactions"), ("read back", out, "read_back"),
         ("page", page_of, "put"),
     ]  # fmt: skip

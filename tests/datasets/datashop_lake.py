@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-import small_lake
-
+from tests.datasets import small_lake
 from torus_assets.datasets.datashop.parsed import ParsedTransaction
 from torus_assets.datasets.datashop.verify import Report, iter_transactions, verify
 

@@ -9,7 +9,7 @@ import pytest
 from datashop_lake import FORMS, attempt, declared, files_of, is_sound, look_up, opened, read, reply, said, tool
 
 from torus_assets.clients.object_store import open_store
-from torus_assets.datasets.datashop import pieces, produce, rules
+from torus_assets.datasets.datashop import out, pieces, produce, rules
 from torus_assets.datasets.datashop.verify import iter_transactions, verify
 from torus_assets.datasets.export import export
 from torus_assets.datasets.pseudonyms import PseudonymKey
@@ -81,6 +81,7 @@ def test_the_lakes_layout_changes_no_byte(whole, make, tmp_path, lake):
 
 def test_the_number_of_workers_changes_no_byte(course, tmp_path, monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_ROWS", 10)  # the plan is made here, so workers need not know
+    monkeypatch.setattr(out, "READ_BYTES", 1)  # each file is read back by itself
     request = parse_request({"job_id": "job-1", "action": "datashop", "section_ids": [3021, 3022], "format": FORMS, "rollup": "csv"})
     found = []
     for workers in (1, 2):

@@ -12,7 +12,7 @@ import pytest
 from small_lake import activity, page, part, video, view
 
 from torus_assets.clients.object_store import open_store
-from torus_assets.datasets import reading
+from torus_assets.datasets import batches
 from torus_assets.datasets.export import HeldDays, UnknownSections
 
 
@@ -42,7 +42,7 @@ def test_rows_come_in_one_total_order_across_kinds_and_days(lake, make):
 @pytest.mark.parametrize("batch_rows", [1, 7, 100_000])
 @pytest.mark.parametrize("rereads", [0, 1000])
 def test_the_bytes_do_not_depend_on_how_the_lake_is_laid_out_or_read(lake, make, tmp_path, monkeypatch, batch_rows, rereads):
-    monkeypatch.setattr(reading, "REREADS", rereads)
+    monkeypatch.setattr(batches, "REREADS", rereads)
     rows = some_attempts(50)
     lake.add("2026-01-03", rows, row_group_size=9)
     wanted = make(sections=[3021, 3022], chunk_rows=11, format=["csv", "parquet"])
@@ -64,7 +64,7 @@ def test_the_bytes_do_not_depend_on_how_the_lake_is_laid_out_or_read(lake, make,
 
 
 def test_an_event_of_several_days_is_exported_once_and_counted(lake, make, monkeypatch):
-    monkeypatch.setattr(reading, "REREADS", 0)
+    monkeypatch.setattr(batches, "REREADS", 0)
     repeated = part(user=1, page_attempt_guid="same")
     lake.add("2026-01-02", [repeated]).add("2026-01-03", [repeated, part(user=2)], "b.jsonl").add("2026-01-04", [repeated], "c.jsonl")
     made = make()

@@ -334,11 +334,26 @@ def test_the_rollup_is_csv_parquet_or_none(given, rollup):
 def test_what_only_tables_have_is_ignored_for_datashop_with_a_note():
     request = parse_request({
         **GOOD, "job_type": "datashop", "action": "datashop", "sub_types": ["datashop"], "excluded_fields": ["x"], "output_type": "csv",
-        "dialect": "compat",
+        "dialect": "compat", "order": "source",
     })  # fmt: skip
     assert request == parse_request({**GOOD, "action": "datashop"})
-    assert sorted(note.split(":")[0] for note in request.notes) == ["dialect", "exclude_fields", "output_type", "sub_types"]
+    assert sorted(note.split(":")[0] for note in request.notes) == ["dialect", "exclude_fields", "order", "output_type", "sub_types"]
     assert [note.split(":")[0] for note in parse_request({**GOOD, "dataset_name": "Biology I"}).notes] == ["dataset_name"]
+
+
+@pytest.mark.parametrize(
+    ("said", "order"),
+    [
+        ({}, "time"), ({"dialect": "rfc4180"}, "time"), ({"dialect": "compat"}, "source"), ({"dialect": "compat", "order": "time"}, "time"),
+        ({"order": "source"}, "source"), ({"dialect": "compat", "order": None}, "source"),
+    ],
+)  # fmt: skip
+def test_the_order_goes_with_the_dialect_unless_it_is_said(said, order):
+    assert parse_request({**GOOD, **said}).order == order
+
+
+def test_an_unknown_order_is_refused_by_name():
+    assert problems(order="sources") == ("order: unknown order 'sources' (did you mean 'source'?); known: time, source",)
 
 
 def test_forms_and_rollups_of_the_other_kind_of_data_set_are_mistakes():
@@ -391,6 +406,8 @@ GOOD_VALUES = st.fixed_dictionaries(
         "date_to": st.just("2026-01-03"),
         "chunk_rows": st.integers(1, 9),
         "include_held": st.booleans(),
+        "dialect": st.sampled_from(["rfc4180", "compat"]),
+        "order": st.sampled_from(["time", "source"]),
         "scope": st.sampled_from(["shared", "other"]),
         "anonymize": st.booleans(),
         "rollup": st.none() | st.just(False),
@@ -417,3 +434,10 @@ def test_the_run_key_tells_two_requests_apart_and_stays_what_it_is():
     assert run_key(parse_request(GOOD)) == run_key(parse_request({**GOOD, "format": "csv", "chunk_size": 7}))
     assert run_key(parse_request(GOOD)) != run_key(parse_request({**GOOD, "include_held": True}))
     assert len(run_key(parse_request(GOOD))) == 32
+
+
+def test_a_request_for_the_order_of_time_has_the_run_key_it_had_before_there_was_another():
+    asked = {"job_id": "job-1", "action": "video", "section_ids": [3021]}
+    assert run_key(parse_request(asked)) == "f00d902142bab47798268dec6cdb6338"
+    assert run_key(parse_request({**asked, "dialect": "compat", "order": "time"})) == "3a0d494cb5ff7df8a464d06f3fd8710c"
+    assert run_key(parse_request({**asked, "dialect": "compat"})) != "3a0d494cb5ff7df8a464d06f3fd8710c"

@@ -3,25 +3,29 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
+from pydantic import Field
 
 from resources.lake import LakeResource
 from resources.postgres import PostgresResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
+from resources.spark import SparkResource
 from torus_assets import present, settings
 from torus_assets.clients.object_store import ObjectStore
 from torus_assets.datasets import receipt as receipts
 from torus_assets.datasets.catalog import request_key
 from torus_assets.datasets.checks import CHECKS, results
 from torus_assets.datasets.datashop.out import Engine
-from torus_assets.datasets.export import ExportResult, export, lookup_key
+from torus_assets.datasets.export import ExportResult, export, lookup_key, result_of
 from torus_assets.datasets.lookup import parse_lookup
 from torus_assets.datasets.pseudonyms import pseudonym_key
 from torus_assets.datasets.request import Request, parse_request
+from torus_assets.engine import reports
+from torus_assets.engine.choice import choose
 from torus_assets.partitions import DATASET_JOBS, EVERY_DAY, SAME_JOB
 from torus_assets.presenting import columns, lineage
 from torus_assets.steps import RETRIES, step
@@ -30,6 +34,15 @@ from torus_assets.xapi import tables
 LOOKUP, CSV, DATASHOP = (dg.AssetKey(["datasets", name]) for name in ("lookup", "csv", "datashop"))
 CSV_READS = ("part_attempts", "activity_attempts", "page_attempts", "page_views", "video_events")
 DATASHOP_READS = ("part_attempts", "tutor_messages", "page_views")
+
+
+class DatasetConfig(dg.Config):
+    """Run-time knobs of a data set. What it holds is said by its request alone."""
+
+    engine: Literal["auto", "local", "spark"] = Field(
+        default_factory=lambda: settings.from_environment().spark.engine,
+        description="Who makes it: processes of this machine, Spark (docs/spark.md), or, with `auto`, the one that fits the bytes of the lake to be read. The bytes made are the same.",
+    )
 
 
 class AnotherAsset(ValueError):
@@ -108,10 +121,16 @@ def dataset_lookup(context: dg.AssetExecutionContext, datasets: ObjectStoreResou
     pool="datasets",
 )
 def dataset_csv(
-    context: dg.AssetExecutionContext, lake: LakeResource, datasets: ObjectStoreResource, progress: ProgressResource, duckdb: DuckDBResource
+    context: dg.AssetExecutionContext,
+    config: DatasetConfig,
+    lake: LakeResource,
+    datasets: ObjectStoreResource,
+    progress: ProgressResource,
+    duckdb: DuckDBResource,
+    spark: SparkResource,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Writes `{job_id}/runs/{run}/`, the receipt last, then `{job_id}/manifest.json`. The same request over the same data is only verified."""
-    yield from _made(context, CSV, lake, datasets, progress, duckdb)
+    yield from _made(context, CSV, config, lake, datasets, progress, duckdb, spark)
 
 
 @dg.multi_asset(
@@ -132,44 +151,64 @@ def dataset_csv(
     pool="datasets",
 )
 def dataset_datashop(
-    context: dg.AssetExecutionContext, lake: LakeResource, datasets: ObjectStoreResource, progress: ProgressResource, duckdb: DuckDBResource
+    context: dg.AssetExecutionContext,
+    config: DatasetConfig,
+    lake: LakeResource,
+    datasets: ObjectStoreResource,
+    progress: ProgressResource,
+    duckdb: DuckDBResource,
+    spark: SparkResource,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Writes the run's folder, reads the files back, and publishes them if they are what DataShop takes and the lake has."""
-    yield from _made(context, DATASHOP, lake, datasets, progress, duckdb)
+    yield from _made(context, DATASHOP, config, lake, datasets, progress, duckdb, spark)
 
 
 def _made(
     context: dg.AssetExecutionContext,
     key: dg.AssetKey,
+    config: DatasetConfig,
     lake: LakeResource,
     datasets: ObjectStoreResource,
     progress: ProgressResource,
     duckdb: DuckDBResource,
+    spark: SparkResource,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    store, chosen = datasets.open(), settings.from_environment()
+    store, about = datasets.open(), dict[str, Any]()
     with step(context):
         request = parse_request(store.get(request_key(context.partition_key)).body)
         if (request.action == "datashop") != (key == DATASHOP):
             raise AnotherAsset(
                 f"this request is for datasets/{'datashop' if request.action == 'datashop' else 'csv'}: materialize that asset"
             )
-        secret = pseudonym_key(chosen.pseudonym_key, chosen.home, (chosen.xapi_url, chosen.lake_url, chosen.datasets_url))
-        result = export(
-            request,
-            lake.open().snapshot(),
-            store,
-            pseudonyms=secret,
-            scratch=chosen.spool,
-            workers=chosen.workers,
-            engine=_engine(duckdb),
-            progress=lambda done, total: progress.say("export", done, total),
-        )
+        snapshot, above = lake.open().snapshot(), settings.from_environment().spark.above_bytes
+        chosen = choose(config.engine, sum(file.bytes for file in snapshot.files(kinds=request.table.kinds)), above)
+        context.log.info("engine: %s", chosen.reason)
+        if chosen.engine == "spark":
+            reported = spark.run(context, reports.DATASET, reports.dataset_work(lake.url, datasets.url, request.job_id), progress.say)
+            made, about = reports.dataset_of(reported.messages), reported.metadata
+            result = result_of(store, made["folder"], reused=made["reused"])
+        else:
+            result = _made_here(request, snapshot, store, progress, duckdb)
     for note in request.notes:
         context.log.info("request: %s", note)
     context.log.info("%d rows in %d files; %s", result.rows, len(result.chunks), "verified again" if result.reused else "written")
-    yield dg.MaterializeResult(asset_key=key, metadata=_metadata(request, store, result))
+    yield dg.MaterializeResult(asset_key=key, metadata=_metadata(request, store, result) | about)
     for name, passed, evidence in results(store, result, datashop=key == DATASHOP):
         yield dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=evidence)
+
+
+def _made_here(request: Request, snapshot: Any, store: ObjectStore, progress: ProgressResource, duckdb: DuckDBResource) -> ExportResult:
+    chosen = settings.from_environment()
+    return export(
+        request,
+        snapshot,
+        store,
+        pseudonyms=pseudonym_key(chosen.pseudonym_key, chosen.home, (chosen.xapi_url, chosen.lake_url, chosen.datasets_url)),
+        scratch=chosen.spool,
+        workers=chosen.workers,
+        engine=_engine(duckdb),
+        progress=lambda done, total: progress.say("export", done, total),
+    )
 
 
 def _engine(resource: DuckDBResource) -> Engine:

@@ -16,15 +16,15 @@ CSV_BATCH_ROWS = 8192  # of polars' writer: a third less CPU than its default of
 
 
 class ChunkWriter:
-    """Writes one format. `add` and `end` give the files that became full, each with its number of rows."""
+    """Writes one format. `add` and `end` give the files that became full, each with its number of rows; the first is `chunk_{first}`."""
 
     suffix: str
 
-    def __init__(self, request: Request, folder: Path) -> None:
+    def __init__(self, request: Request, folder: Path, first: int = 0) -> None:
         self.request = request
         self.columns = request.table.without(request.exclude_fields)
         self.folder = folder
-        self.number = 0
+        self.number = first
         self.rows = 0  # in the open file
         self.open: Any = None
 
@@ -82,6 +82,6 @@ class ParquetWriter(ChunkWriter):
         self.open.write_table(table)
 
 
-def writers(request: Request, folder: Path) -> list[ChunkWriter]:
+def writers(request: Request, folder: Path, first: int = 0) -> list[ChunkWriter]:
     made: dict[str, type[ChunkWriter]] = {"csv": CsvWriter, "parquet": ParquetWriter}
-    return [made[name](request, folder) for name in request.format]
+    return [made[name](request, folder, first) for name in request.format]

@@ -13,7 +13,9 @@ empty field; numbers as Python's `repr`. It departs from the old cells on purpos
   (`1.0`), which the old job wrote as `1` in chunks without a fraction or an empty cell;
 - the two seek columns are the right way round (D-05);
 - a row is kept when a key is absent that the old job could not do without (D-13); its cell reads as if null;
-- learners appear under pseudonyms (D-04), rows come in order of section and time (D-22).
+- learners appear under pseudonyms (D-04), and an event that came twice is one row (D-12).
+
+Its rows also come in the old order, by object and line, unless the request's `order` says `time` (`orders.py`).
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ from typing import Literal
 
 import polars as pl
 
-CSV_VERSION = 2  # goes up when the same rows of the lake would give other bytes; part of the content id of a run
+CSV_VERSION = 3  # goes up when the same rows of the lake would give other bytes; part of the content id of a run
 
 Cell = Literal["text", "integer", "number", "time", "list", "json"]
 Dialect = Literal["rfc4180", "compat"]
+OrderName = Literal["time", "source"]  # of rows; `orders.py` says what they mean
 
 POLARS: dict[Cell, pl.DataType] = {
     "text": pl.String(), "integer": pl.Int64(), "number": pl.Float64(), "time": pl.String(), "list": pl.String(), "json": pl.String(),

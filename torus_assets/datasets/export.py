@@ -8,37 +8,29 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
+import msgspec
 import polars as pl
 
-from torus_assets.datasets import page_of, tables_out
+from torus_assets.datasets import page_of
 from torus_assets.datasets import receipt as receipts
 from torus_assets.datasets.datashop import out as datashop
-from torus_assets.datasets.datashop import pieces
+from torus_assets.datasets.links import RELATIVE, Links
 from torus_assets.datasets.lookup import EMPTY, Lookup, parse_lookup, without_addresses
 from torus_assets.datasets.output import CHUNK, Output
 from torus_assets.datasets.pseudonyms import Names, PseudonymKey, RealNames
-from torus_assets.datasets.reading import BATCH_ROWS, Survey, Tally, survey, users
+from torus_assets.datasets.reading import BATCH_ROWS, Survey, Tally
 from torus_assets.datasets.receipt import Progress, Store
 from torus_assets.datasets.release import PersonalData
 from torus_assets.datasets.request import Request
+from torus_assets.datasets.site import Making, Site, Snapshot, here
 from torus_assets.xapi.tables import EVENT_KINDS
-
-
-class Snapshot(Protocol):
-    """What is used of `lake.Snapshot`."""
-
-    version: int
-
-    def files(self, *, kinds: Any = None, first: Any = None, last: Any = None) -> list[Any]: ...
-    def local(self, files: Any, scratch: Path) -> AbstractContextManager[list[Path]]: ...
-    def held(self, first: Any = None, last: Any = None) -> list[date]: ...
 
 
 class UnknownSections(LookupError):
@@ -81,25 +73,6 @@ class ExportResult:
         return all(check["passed"] for check in self.checks.values())
 
 
-@dataclass
-class _Export:
-    """What is known of a data set before a byte of it is written."""
-
-    request: Request
-    snapshot: Snapshot
-    files: list[Any]
-    paths: list[Path]
-    seen: Survey
-    names: Names
-    lookup: Lookup
-    output: Output
-    folder: Path
-    engine: datashop.Engine | None
-    workers: int
-    progress: Progress | None
-    batch_rows: int
-
-
 def export(
     request: Request,
     snapshot: Snapshot,
@@ -112,6 +85,8 @@ def export(
     batch_rows: int = BATCH_ROWS,
     workers: int = 1,
     engine: datashop.Engine | None = None,
+    links: Links = RELATIVE,
+    site: Site | None = None,
 ) -> ExportResult:
     """Writes the data set of `request` below `{job_id}/` in `store`.
 
@@ -120,6 +95,8 @@ def export(
         progress: called with (rows read so far, rows to read).
         workers: processes that make DataShop files; their number changes no byte.
         engine: opens DuckDB for rollups; by default one of our own.
+        links: how the manifest speaks of the files.
+        site: where rows are read and written; by default this process. `workers` and `engine` are of this process.
 
     Raises:
         UnknownSections: sections the lake does not hold at all, by name.
@@ -135,28 +112,38 @@ def export(
     names: Names = pseudonyms.scoped(request.scope) if request.anonymize else RealNames(lookup.users)
     scratch.mkdir(parents=True, exist_ok=True)
     files = sorted(snapshot.files(kinds=request.table.kinds), key=lambda file: (file.day, file.kind, file.path))
-    with snapshot.local(files, scratch) as paths, tempfile.TemporaryDirectory(dir=scratch, prefix="dataset-") as folder:
-        seen = survey(request, files, paths, batch_rows=batch_rows)
-        _known(request, snapshot, seen, scratch)
+    place = nullcontext(site) if site else here(snapshot, files, request.section_ids, scratch, engine, workers)
+    with place as at, tempfile.TemporaryDirectory(dir=scratch, prefix="dataset-") as folder:
+        seen = at.survey(request, files, batch_rows)
+        _known(request, snapshot, seen, at)
         days = [day.isoformat() for day in held]
         decided_by = receipts.inputs(request, pseudonyms, seen.parts, days, None if lookup is EMPTY else lookup.sha256)
         run = receipts.run_id(decided_by)
         target = f"{request.job_id}/runs/{run}/"
         if found := receipts.complete(store, target):
-            return _published(store, request, run, target, found, reused=True)
-        output = Output(store, target, names.redaction(users(request, paths), lookup.users))
-        making = _Export(
-            request, snapshot, files, paths, seen, names, without_addresses(lookup, output.users), output, Path(folder), engine, workers,
-            progress, batch_rows,
-        )  # fmt: skip
-        tally = Tally()
+            return _published(store, request, run, target, found, links, reused=True)
+        output = Output(store, target, names.redaction(at.users(request, files), lookup.users))
+        making = Making(request, seen, names, without_addresses(lookup, output.users), output, Path(folder), progress, batch_rows)
         try:
-            made = _made(making, tally, run, decided_by)
+            made = _made(at, making, run, decided_by, snapshot.version)
         except PersonalData:
             store.delete([entry.key for entry in store.list(target)])
             raise
     _finish(store, target, made, started)
-    return _published(store, request, run, target, made, reused=False)
+    return _published(store, request, run, target, made, links, reused=False)
+
+
+def result_of(store: Store, folder: str, *, reused: bool) -> ExportResult:
+    """The result of a run that was made elsewhere, from its receipt.
+
+    Args:
+        folder: key of the run's folder, with its final slash.
+
+    Raises:
+        FileNotFoundError: the run is not finished, or not there.
+    """
+    found = msgspec.json.decode(store.get(f"{folder}receipt.json").body)
+    return _result(found["run"], folder, found, reused=reused)
 
 
 def lookup_key(job_id: str) -> str:
@@ -172,49 +159,38 @@ def read_lookup(request: Request, store: Store) -> Lookup:
         return EMPTY
 
 
-def _made(making: _Export, tally: Tally, run: str, decided_by: Mapping[str, Any]) -> dict[str, Any]:
+def _made(at: Site, making: Making, run: str, decided_by: Mapping[str, Any], version: int) -> dict[str, Any]:
     """All files of the run, and its receipt."""
-    is_datashop = making.request.action == "datashop"
-    figures, more = _datashop(making, tally) if is_datashop else _tables(making, tally)
+    is_datashop, tally = making.request.action == "datashop", Tally()
+    figures, more = (_datashop if is_datashop else _tables)(at, making, tally)
     more["lookup_problems"] = list(making.lookup.problems)
     _put_lookup(making)
-    draft = receipts.receipt(run, decided_by, making.snapshot.version, tally, making.output.in_order(), more)
+    draft = receipts.receipt(run, decided_by, version, tally, making.output.in_order(), more)
     first = next((file for file in making.output.in_order() if file.what == CHUNK and file.name.endswith((".csv", ".txt"))), None)
     head = making.output.head(first.name, page_of.PREVIEW_BYTES) if first else b""
     name = (making.request.dataset_name or making.lookup.dataset_name or "") if is_datashop else ""
     page_of.put(making.output, making.request, name or making.request.job_id, draft, figures, head, making.folder)
-    return receipts.receipt(run, decided_by, making.snapshot.version, tally, making.output.in_order(), more)
+    return receipts.receipt(run, decided_by, version, tally, making.output.in_order(), more)
 
 
-def _tables(making: _Export, tally: Tally) -> tuple[page_of.Figures, dict[str, Any]]:
-    seen = tables_out.write(
-        making.request, making.seen, tally, making.names, making.output.users, making.lookup, making.output, making.folder, making.progress,
-        making.batch_rows,
-    )  # fmt: skip
-    figures = page_of.of_rows(seen, making.folder)
-    return figures, {"sections": [], "checks": {}, "notes": {}}
+def _tables(at: Site, making: Making, tally: Tally) -> tuple[page_of.Figures, dict[str, Any]]:
+    return at.tables(making, tally), {"sections": [], "checks": {}, "notes": {}}
 
 
-def _datashop(making: _Export, tally: Tally) -> tuple[page_of.Figures, dict[str, Any]]:
-    opened = making.engine or pieces.connect
-    with opened(making.folder) as connection:
-        paths = pieces.by_kind(making.files, making.paths, making.folder)
-        plan = pieces.plan(connection, making.request, paths, making.names)
-        made = datashop.write(
-            making.request, paths, plan, making.lookup, making.names, tally, making.output, making.folder, connection, making.workers,
-            making.progress,
-        )  # fmt: skip
-        figures = page_of.of_transactions(connection, made.facts)
+def _datashop(at: Site, making: Making, tally: Tally) -> tuple[page_of.Figures, dict[str, Any]]:
+    with at.transactions(making) as site:
+        made = datashop.make(site, making.request, making.lookup, making.names, tally, making.output, making.progress)
+        reports = site.read_back(making.output)
     checks: dict[str, Any] = {}
-    for form, report in datashop.read_back(making.output.store, making.output.target, making.output.in_order(), making.workers).items():
+    for form, report in reports.items():
         found = datashop.differences(made.expected, report)
         checks[f"datashop_{form}_is_valid"] = {"passed": report.ok, "errors": report.errors, "warnings": report.warnings}
         checks[f"datashop_{form}_equals_lake"] = {"passed": not found, "differences": found[:20]}
     sections = [{"section_id": section, **counts._asdict()} for section, counts in made.expected.items()]
-    return figures, {"sections": sections, "checks": checks, "notes": dict(sorted(made.notes.items()))}
+    return made.figures, {"sections": sections, "checks": checks, "notes": dict(sorted(made.notes.items()))}
 
 
-def _put_lookup(making: _Export) -> None:
+def _put_lookup(making: Making) -> None:
     """The lookup as it was used, without users: what titles and choices the data set was made with."""
     if making.lookup is EMPTY:
         return
@@ -234,11 +210,13 @@ def _finish(store: Store, target: str, made: Mapping[str, Any], started: datetim
     store.put(f"{target}receipt.json", receipts.encoded(made))
 
 
-def _published(store: Store, request: Request, run: str, target: str, made: dict[str, Any], *, reused: bool) -> ExportResult:
+def _published(
+    store: Store, request: Request, run: str, target: str, made: dict[str, Any], links: Links, *, reused: bool
+) -> ExportResult:  # fmt: skip
     """Points manifest and page of the job at the run, if it passed its own checks."""
     result = _result(run, target, made, reused=reused)
     if result.ok:
-        receipts.publish(store, request, run, made)
+        receipts.publish(store, request, run, made, links)
     return result
 
 
@@ -251,14 +229,12 @@ def _held(request: Request, snapshot: Snapshot) -> list[date]:
     return sorted(held)
 
 
-def _known(request: Request, snapshot: Snapshot, seen: Survey, scratch: Path) -> None:
+def _known(request: Request, snapshot: Snapshot, seen: Survey, at: Site) -> None:
     """Refuses sections of which no kind of any day has a row."""
     missing = set(request.section_ids) - seen.sections
-    others = snapshot.files(kinds=[kind for kind in EVENT_KINDS if kind not in request.table.kinds]) if missing else []
-    with snapshot.local(others, scratch) as paths:
-        if paths:
-            sections = pl.scan_parquet(paths, schema={"section_id": pl.Int64()}, extra_columns="ignore")
-            missing -= set(sections.filter(pl.col("section_id").is_in(sorted(missing))).unique().collect()["section_id"])
+    if missing:
+        others = snapshot.files(kinds=[kind for kind in EVENT_KINDS if kind not in request.table.kinds])
+        missing -= at.sections(others, missing)
     if missing:
         raise UnknownSections(missing)
 

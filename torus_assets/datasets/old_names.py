@@ -6,7 +6,7 @@ Source: spec/datasets.md 2, 3.1, 3.2.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 RENAMED: Mapping[str, tuple[str, ...]] = {  # key -> its old names
     "action": ("event_type", "job_type"),
@@ -29,29 +29,51 @@ OLD_NAMES = (*(name for names in RENAMED.values() for name in names), *IGNORED)
 
 
 class NotAnArgument(ValueError):
-    """A word of the argument list is neither `--name value` nor `--name=value`."""
+    """Words of the argument list are neither `--name value` nor `--name=value`; `problems` lists each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class Arguments(NamedTuple):
+    """An argument list, read to its end."""
+
+    document: dict[str, str]  # name, with `_` for `-`, to value
+    problems: tuple[str, ...]  # what is no argument, and at which place
 
 
 def argument_list(words: Sequence[str]) -> dict[str, Any]:
     """The argument list of Torus (`--section_ids 1,2 --action video …`) as a document for `parse_request`. All values are text.
 
     Raises:
-        NotAnArgument: a value without a name, a name without a value or given twice; says at which place.
+        NotAnArgument: a value without a name, a name without a value or given twice; says at which places.
     """
-    document: dict[str, Any] = {}
+    found = read_arguments(words)
+    if found.problems:
+        raise NotAnArgument(found.problems)
+    return dict(found.document)
+
+
+def read_arguments(words: Sequence[str]) -> Arguments:
+    """Every `--name value` and `--name=value`, and every mistake. Values are never shown: they may be ids of students."""
+    document: dict[str, str] = {}
+    problems: list[str] = []
     at = 0
     while at < len(words):
-        name, equals, value = words[at].partition("=")
+        place, (name, equals, value) = at + 1, words[at].partition("=")
+        at += 1
         if not name.startswith("--") or len(name) == len("--"):
-            raise NotAnArgument(f"argument {at + 1}: expected --name value or --name=value")
+            problems.append(f"argument {place}: expected --name value or --name=value")
+            continue
         name = name.removeprefix("--").replace("-", "_")
         if not equals:
-            at += 1
             if at == len(words) or words[at].startswith("--"):
-                raise NotAnArgument(f"argument {at}: --{name} has no value")
+                problems.append(f"argument {place}: --{name} has no value")
+                continue
             value = words[at]
+            at += 1
         if name in document:
-            raise NotAnArgument(f"argument {at + 1}: --{name} is given twice")
-        document[name] = value
-        at += 1
-    return document
+            problems.append(f"argument {place}: --{name} is given twice")
+        document.setdefault(name, value)
+    return Arguments(document, tuple(problems))

@@ -118,7 +118,7 @@ TABLES = (CHUNK, model.STUDENT_STEP, model.LEARNING_CURVE)
 
 def _asked(request: Request) -> tuple[tuple[str, str], ...]:
     """What was asked, fit for everybody: students that are left out as a count."""
-    beside = {*SECRET, *(("dialect", "chunk_rows") if request.action == "datashop" else ())}
+    beside = {*SECRET, *(("dialect", "order", "chunk_rows") if request.action == "datashop" else ())}
     shown = [
         (key.replace("_", " ").capitalize(), ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
         for key, value in request.document().items()

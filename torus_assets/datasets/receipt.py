@@ -22,6 +22,7 @@ import msgspec
 
 from torus_assets.datasets.csv_tables import CSV_VERSION
 from torus_assets.datasets.datashop.rules import DATASHOP_VERSION
+from torus_assets.datasets.links import RELATIVE, Links
 from torus_assets.datasets.pseudonyms import PseudonymKey
 from torus_assets.datasets.reading import DUPLICATE, SUPERSEDED, Part, Tally
 from torus_assets.datasets.request import Request
@@ -72,7 +73,7 @@ def inputs(request: Request, key: PseudonymKey, parts: list[Part], held: list[st
         "key_fingerprint": key.fingerprint,
         "lookup_sha256": lookup,
         "held_days_included": held,
-        "read": [part._asdict() for part in parts],
+        "read": [part.document() for part in parts],
     }
 
 
@@ -159,10 +160,10 @@ LEADS_ON = """<!doctype html>
 """
 
 
-def publish(store: Store, request: Request, run: str, found: Mapping[str, Any]) -> None:
+def publish(store: Store, request: Request, run: str, found: Mapping[str, Any], links: Links = RELATIVE) -> None:
     """Points the job's page, then its manifest, at the run, unless they do already."""
     _replace(store, f"{request.job_id}/index.html", LEADS_ON.format(page=f"runs/{run}/index.html").encode())
-    _replace(store, f"{request.job_id}/manifest.json", encoded(manifest(request, run, found, store)))
+    _replace(store, f"{request.job_id}/manifest.json", encoded(links.spoken(manifest(request, run, found, store))))
 
 
 def _replace(store: Store, key: str, body: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from torus_assets.datasets.csv_tables import Action, Dialect
+from torus_assets.datasets.csv_tables import Action, Dialect, OrderName
 from torus_assets.datasets.request_reader import CHUNK_ROWS, TABLES, Reader
 from torus_assets.datasets.request_values import kind
 
@@ -46,6 +46,7 @@ class Request:
     anonymize: bool = True
     permitted_by: str | None = None
     dialect: Dialect = "rfc4180"
+    order: OrderName = "time"  # filled: `source` when the document asks for the dialect compat and names none
     chunk_rows: int = CHUNK_ROWS
     include_held: bool = False
     scope: str = ""  # filled: the job id, when the document names none
@@ -72,8 +73,12 @@ def run_key(request: Request) -> str:
     """32 hex characters, equal for two documents that ask the same, for ever.
 
     A plain digest over everything, ignored students included: for those who may read requests anyway, not for a receipt.
+    The order of time is left out: requests were made before there was another.
     """
-    return hashlib.sha256(msgspec.json.encode(request.document(), order="sorted")).hexdigest()[:32]
+    document = request.document()
+    if document["order"] == "time":
+        del document["order"]
+    return hashlib.sha256(msgspec.json.encode(document, order="sorted")).hexdigest()[:32]
 
 
 def parse_request(document: bytes | str | Mapping[str, Any]) -> Request:

@@ -15,7 +15,8 @@ CHUNK_ROWS = 50_000
 FORMATS = ("csv", "parquet")
 DATASHOP_FORMATS = ("datashop-xml", "datashop-tab")
 ROLLUPS = ("csv", "parquet")
-DIALECTS = ("rfc4180", "compat")
+DIALECTS = {"rfc4180": "time", "compat": "source"}  # each with the order of rows that goes with it
+ORDERS = ("time", "source")
 TABLES = {**ACTIONS, DATASHOP.name: DATASHOP}
 
 
@@ -39,6 +40,7 @@ class Reader:
         job_id = self.value("job_id", read.job_id, required=True)
         first, last = self.days()
         anonymize, permitted_by = self.names()
+        dialect = self.only_csv("dialect", read.one_of("dialect", DIALECTS), "rfc4180", table)
         return {
             "job_id": job_id,
             "action": action,
@@ -53,7 +55,8 @@ class Reader:
             "exclude_fields": self.exclude_fields(table),
             "anonymize": anonymize,
             "permitted_by": permitted_by,
-            "dialect": self.only_csv("dialect", read.one_of("dialect", DIALECTS), "rfc4180", table),
+            "dialect": dialect,
+            "order": self.only_csv("order", read.one_of("order", ORDERS), DIALECTS[dialect], table),
             "chunk_rows": self.value("chunk_rows", read.count, CHUNK_ROWS),
             "include_held": self.value("include_held", read.truth, False),
             "scope": self.value("scope", read.text, job_id),

@@ -16,9 +16,7 @@ from torus_assets.datasets.datashop.model import FACTS
 from torus_assets.datasets.lookup import Lookup
 from torus_assets.datasets.output import Output
 from torus_assets.datasets.pseudonyms import Names, named
-from torus_assets.datasets.reading import Survey, Tally, batches
 from torus_assets.datasets.receipt import Progress
-from torus_assets.datasets.redaction import Redaction
 from torus_assets.datasets.request import Request
 
 BINS = 10
@@ -37,36 +35,71 @@ class Seen:
     learners: set[str] | None = None  # as they are shown; None where the column was left out
     facts: list[Path] = field(default_factory=list)  # part attempts as transactions (`datashop.model.FACTS`), for learning curves
 
+    def add(self, other: Seen) -> None:
+        """What other rows of the same data set show. Facts are files of somewhere else, and left to the caller."""
+        self.per_day.update(other.per_day)
+        self.scores.update(other.scores)
+        self.unscored += other.unscored
+        self.first = min(filter(None, (self.first, other.first)), default=None)
+        self.last = max(filter(None, (self.last, other.last)), default=None)
+        if other.learners is not None:
+            self.learners = (self.learners or set()) | other.learners
 
-def write(
-    request: Request, seen: Survey, tally: Tally, names: Names, users: Redaction, lookup: Lookup, output: Output, folder: Path,
-    progress: Progress | None, batch_rows: int,
-) -> Seen:  # fmt: skip
-    """Every chunk, each put as soon as it is full, so that scratch holds one chunk per format."""
-    making = writers(request, folder)
-    shown = Seen()
-    columns = request.table.without(request.exclude_fields)
-    risky = [column.name for column in columns if column.holds or column.name == "user_id"]
-    done, total = 0, int(seen.counts["rows"].sum())
 
-    def put(chunks: Iterable[tuple[Path, int]]) -> None:
+class Writing:
+    """Rows become named rows, then chunks: each put as soon as it is full, so that scratch holds one chunk per format."""
+
+    def __init__(self, request: Request, names: Names, lookup: Lookup, output: Output, folder: Path, first: int = 0) -> None:
+        """
+        Args:
+            first: number of the first chunk.
+        """
+        self.names, self.lookup, self.output, self.folder = names, lookup, output, folder
+        self.columns = request.table.without(request.exclude_fields)
+        self.risky = [column.name for column in self.columns if column.holds or column.name == "user_id"]
+        self.writers = writers(request, folder, first)
+        self.seen = Seen()
+
+    def add(self, rows: pl.DataFrame, number: int) -> None:
+        """The next rows of the order.
+
+        Args:
+            number: of the first of them: grows from one call to the next by at least their number.
+
+        Raises:
+            PersonalData: a chunk that became full holds something of a user.
+        """
+        given = named(rows, self.names, self.columns, self.output.users)
+        _look(given, self.seen, self.lookup, self.folder, number)
+        for writer in self.writers:
+            self._put(writer.add(given))
+
+    def end(self) -> Seen:
+        for writer in self.writers:
+            self._put(writer.end())
+        return self.seen
+
+    def _put(self, chunks: Iterable[tuple[Path, int]]) -> None:
         for path, rows in chunks:
-            output.put(path, path.name, rows, columns=risky)
+            self.output.put(path, path.name, rows, columns=self.risky)
 
-    for rows in batches(request, seen, tally, folder, batch_rows=batch_rows):
-        given = named(rows, names, columns, users)
-        _look(given, shown, lookup, folder)
-        for writer in making:
-            put(writer.add(given))
-        done += rows.height
+
+def write(writing: Writing, rows: Iterable[pl.DataFrame], total: int, progress: Progress | None) -> Seen:
+    """All rows, a batch at a time.
+
+    Args:
+        total: rows to read, for `progress`.
+    """
+    done = 0
+    for number, batch in enumerate(rows):
+        writing.add(batch, number << 32)
+        done += batch.height
         if progress:
             progress(done, total)
-    for writer in making:
-        put(writer.end())
-    return shown
+    return writing.end()
 
 
-def _look(rows: pl.DataFrame, seen: Seen, lookup: Lookup, folder: Path) -> None:
+def _look(rows: pl.DataFrame, seen: Seen, lookup: Lookup, folder: Path, number: int) -> None:
     low, high = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (rows["_time"].min(), rows["_time"].max()))
     seen.first, seen.last = min(seen.first or low, low), max(seen.last or high, high)
     if "user_id" in rows.columns:
@@ -82,7 +115,7 @@ def _look(rows: pl.DataFrame, seen: Seen, lookup: Lookup, folder: Path) -> None:
         seen.scores[place] += n
     if set(NEEDED) <= set(rows.columns):
         path = folder / f"facts-{len(seen.facts):06d}.parquet"
-        _facts(parts, lookup, first=len(seen.facts) << 32).write_parquet(path, compression="lz4")
+        _facts(parts, lookup, first=number).write_parquet(path, compression="lz4")
         seen.facts.append(path)
 
 

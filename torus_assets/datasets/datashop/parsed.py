@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from torus_assets.datasets.datashop import rules
@@ -55,35 +56,40 @@ def outcome_of(text: str) -> str:
 _OUTCOMES = frozenset((*rules.OUTCOMES, ""))
 
 
+def hashed(text: str) -> int:
+    """A hash of 8 bytes that is the same in every process."""
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little", signed=True)
+
+
+class SectionNumbers(NamedTuple):
+    """What a section (class) came to. Numbers of students, problems, skills and views are of distinct ones."""
+
+    transactions: int  # tool messages that become a transaction; rows
+    hints: int  # of these, with HINT_REQUEST
+    attempts: int  # of these, with ATTEMPT
+    students: int
+    problems: int  # by level path and name
+    skills: int  # by model and name
+    problem_views: int  # by student, problem and start
+    by_outcome: dict[str, int]  # "" for untutored actions
+
+    def document(self) -> dict[str, Any]:
+        return self._asdict()
+
+
 @dataclass(slots=True)
 class SectionCounts:
-    """What a section (class) comes to. Numbers of students, problems, skills and views are of distinct ones."""
+    """A section that is being counted."""
 
-    transactions: int = 0  # tool messages that become a transaction; rows
-    hints: int = 0  # of these, with HINT_REQUEST
-    attempts: int = 0  # of these, with ATTEMPT
-    by_outcome: Counter[str] = field(default_factory=Counter)  # "" for untutored actions
-    # Distinct ones as Python's own 8-byte hashes, equal only within a process: two of a million are alike once in 30 million uploads.
+    transactions: int = 0
+    hints: int = 0
+    attempts: int = 0
+    by_outcome: Counter[str] = field(default_factory=Counter)
+    # Distinct ones as hashes of 8 bytes: two of a million are alike once in 30 million uploads.
     student_hashes: set[int] = field(default_factory=set)
-    problem_hashes: set[int] = field(default_factory=set)  # of level path and name
-    skill_hashes: set[int] = field(default_factory=set)  # of model and name
-    view_hashes: set[int] = field(default_factory=set)  # of student, problem and start
-
-    @property
-    def students(self) -> int:
-        return len(self.student_hashes)
-
-    @property
-    def problems(self) -> int:
-        return len(self.problem_hashes)
-
-    @property
-    def skills(self) -> int:
-        return len(self.skill_hashes)
-
-    @property
-    def problem_views(self) -> int:
-        return len(self.view_hashes)
+    problem_hashes: set[int] = field(default_factory=set)
+    skill_hashes: set[int] = field(default_factory=set)
+    view_hashes: set[int] = field(default_factory=set)
 
     def count(self, one: ParsedTransaction) -> None:
         self.transactions += 1
@@ -92,13 +98,15 @@ class SectionCounts:
         elif one.student_type == rules.ATTEMPT:
             self.attempts += 1
         self.by_outcome[one.outcome] += 1
-        self.student_hashes.add(hash(one.student))
-        problem = hash((one.levels, one.problem))
+        self.student_hashes.add(hashed(one.student))
+        problem = hashed(repr((one.levels, one.problem)))
         self.problem_hashes.add(problem)
-        self.view_hashes.add(hash((one.student, problem, one.problem_start or one.view)))
+        self.view_hashes.add(hashed(repr((one.student, problem, one.problem_start or one.view))))
         for model, _, name in one.skills:
-            self.skill_hashes.add(hash((model, name)))
+            self.skill_hashes.add(hashed(repr((model, name))))
 
-    def document(self) -> dict[str, Any]:
-        numbers = ("transactions", "hints", "attempts", "students", "problems", "skills", "problem_views")
-        return {**{name: getattr(self, name) for name in numbers}, "by_outcome": dict(sorted(self.by_outcome.items()))}
+    def numbers(self) -> SectionNumbers:
+        return SectionNumbers(
+            self.transactions, self.hints, self.attempts, len(self.student_hashes), len(self.problem_hashes), len(self.skill_hashes),
+            len(self.view_hashes), dict(sorted(self.by_outcome.items())),
+        )  # fmt: skip

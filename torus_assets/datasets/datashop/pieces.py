@@ -83,8 +83,8 @@ def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     )
 
 
-def plan(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, names: Names) -> Plan:
-    """Who there is, and the pieces."""
+def plan(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, names: Names, piece_rows: int | None = None) -> Plan:
+    """Who there is, and the pieces, of about `piece_rows` (`PIECE_ROWS`)."""
     counted = connection.execute(
         _sql("people"),
         {"sections": list(request.section_ids), **{name: _texts(paths[name]) for name in KINDS}},
@@ -97,14 +97,14 @@ def plan(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, 
     people.sort(
         key=lambda person: (person.section_id, names.learner(person.home_page, person.user_id), person.home_page or "", person.user_id)
     )
-    return Plan(tuple(_pieces(people)), sessions, attempts)
+    return Plan(tuple(_pieces(people, piece_rows or PIECE_ROWS)), sessions, attempts)
 
 
-def _pieces(people: Sequence[Person]) -> Iterator[Piece]:
+def _pieces(people: Sequence[Person], most: int) -> Iterator[Piece]:
     taken: list[Person] = []
     first = number = rows = 0
     for person in people:
-        if taken and rows + person.rows > PIECE_ROWS:
+        if taken and rows + person.rows > most:
             yield Piece(number, first, tuple(taken))
             first, number, rows, taken = first + len(taken), number + 1, 0, []
         taken.append(person)

@@ -32,6 +32,7 @@ from torus_assets.datasets.datashop.xml_form import XmlForm
 from torus_assets.datasets.lookup import Lookup
 from torus_assets.datasets.pseudonyms import Names
 from torus_assets.datasets.redaction import Redaction
+from torus_assets.datasets.release import Finding
 from torus_assets.datasets.request import Request
 
 SLICE = 1_000  # transactions whose text is made at once: 2.6 MB of XML; twice as many cost 4 % less CPU and 20 MB more
@@ -39,7 +40,7 @@ SLICE = 1_000  # transactions whose text is made at once: 2.6 MB of XML; twice a
 
 @dataclass(frozen=True, repr=False)
 class Work:
-    """All that a worker needs to know; holds the pseudonym key, so it travels by pipe only."""
+    """All that a worker needs to know; holds the pseudonym key, so it travels by pipe or broadcast only."""
 
     request: Request
     paths: Paths
@@ -62,6 +63,7 @@ class MadeFile:
     transactions: int = 0
     bytes: int = 0
     sha256: str = ""
+    findings: tuple[Finding, ...] = ()  # of the last look at it, where that has been taken already
 
     def add(self, body: bytes | memoryview, transactions: int) -> None:
         if not self.bytes:

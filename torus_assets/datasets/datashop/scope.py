@@ -4,7 +4,7 @@ columns that its tab-delimited form needs."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -73,13 +73,30 @@ def scope(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths,
         conditions = max([conditions, *(len(message.conditions) for *_, message in tutored.said)])
         fields.update((tutor_heading(name), None) for *_, message in tutored.said for name, _ in message.fields)
         _count_tutored(section, tutored, lookup, models)
-    shape = Shape(
-        level_types=lookup.level_types or ("Page",),
-        models=tuple((model, most, categories) for model, (most, categories) in sorted(models.items(), key=lambda one: (one[0] != rules.DEFAULT_MODEL, one[0]))),
-        extras=tuple(sorted(fields)),
-        conditions=conditions,
-    )  # fmt: skip
+    shape = _shape(lookup, models, fields, conditions)
     return Scope({section: one.counts() for section, one in sorted(found.items()) if one.transactions}, shape)
+
+
+def together(parts: Sequence[Scope], lookup: Lookup) -> Scope:
+    """One scope of several; no section may be in two of them."""
+    models: dict[str, tuple[int, bool]] = {rules.DEFAULT_MODEL: (1, False)}
+    for model, most, categories in (one for part in parts for one in part.shape.models):
+        known, have = models.get(model, (1, False))
+        models[model] = (max(known, most), have or categories)
+    extras = {name for part in parts for name in part.shape.extras}
+    shape = _shape(lookup, models, extras, max((part.shape.conditions for part in parts), default=0))
+    counts = {section: one for part in parts for section, one in part.sections.items()}
+    return Scope(dict(sorted(counts.items())), shape)
+
+
+def _shape(lookup: Lookup, models: Mapping[str, tuple[int, bool]], extras: Iterable[str], conditions: int) -> Shape:
+    ordered = sorted(models.items(), key=lambda one: (one[0] != rules.DEFAULT_MODEL, one[0]))
+    return Shape(
+        level_types=lookup.level_types or ("Page",),
+        models=tuple((model, most, categories) for model, (most, categories) in ordered),
+        extras=tuple(sorted(extras)),
+        conditions=conditions,
+    )
 
 
 def _attempts(connection: duckdb.DuckDBPyConnection, request: Request, paths: Paths, lookup: Lookup, found: dict[int, _Section]) -> int:
@@ -107,7 +124,9 @@ def _attempts(connection: duckdb.DuckDBPyConnection, request: Request, paths: Pa
 
 
 def _read(request: Request, name: str, paths: Paths) -> dict[str, Any]:
-    return {**restrictions(request), "sections": list(request.section_ids), name: [str(path) for path in paths[name]]}
+    sections = list(request.section_ids)
+    bounds = {"first_section": min(sections), "last_section": max(sections)}  # by which row groups are skipped
+    return {**restrictions(request), **bounds, "sections": sections, name: [str(path) for path in paths[name]]}
 
 
 def _levels(lookup: Lookup, page: int | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from torus_assets.datasets.datashop.findings import RULES, Finding, Place
-from torus_assets.datasets.datashop.parsed import ParsedTransaction, SectionCounts
+from torus_assets.datasets.datashop.parsed import ParsedTransaction, SectionNumbers
 from torus_assets.datasets.datashop.verify_document import Opener
 from torus_assets.datasets.datashop.verify_tab import read_table
 from torus_assets.datasets.datashop.verify_upload import FileSeen, Upload
@@ -27,7 +27,7 @@ class Report:
     files: Sequence[FileSeen]
     counts: Mapping[str, int]  # findings by rule
     findings: Sequence[Finding]  # the first 20 of each rule, in order of reading
-    sections: Mapping[str, SectionCounts]  # by class name; "" without class
+    sections: Mapping[str, SectionNumbers]  # by class name; "" without class
 
     @property
     def errors(self) -> int:
@@ -66,12 +66,21 @@ def verify(files: Sequence[tuple[str, Opener]], *, this_year: int | None = None)
     Raises:
         OSError: a file cannot be read. Whatever is in the files, this raises nothing.
     """
+    return report_of(read_through(files, this_year=this_year))
+
+
+def read_through(files: Sequence[tuple[str, Opener]], *, this_year: int | None = None) -> Upload:
+    """The upload, read to its end."""
     upload = Upload(this_year or datetime.now(UTC).year)
     for _ in _transactions(files, upload):
         pass
     upload.end()
+    return upload
+
+
+def report_of(upload: Upload) -> Report:
     found = sorted(upload.findings.counts.items())
-    return Report(upload.files, dict(found), upload.findings.kept, upload.sections)
+    return Report(upload.files, dict(found), upload.findings.kept, {name: counts.numbers() for name, counts in upload.sections.items()})
 
 
 def iter_transactions(files: Sequence[tuple[str, Opener]]) -> Iterator[ParsedTransaction]:

@@ -1,6 +1,6 @@
 """What the files of one upload have in common: ids, data set name, headings, and what was found in all of them.
 
-Ids are remembered as Python's own 8-byte hashes: of a million ids, two are taken for one in one of 30 million uploads.
+Ids are remembered as hashes of 8 bytes: of a million ids, two are taken for one in one of 30 million uploads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from torus_assets.datasets.datashop.findings import SHOWN_PER_RULE, Findings, Place, shown
-from torus_assets.datasets.datashop.parsed import ParsedTransaction, SectionCounts
+from torus_assets.datasets.datashop.parsed import ParsedTransaction, SectionCounts, hashed
 
 
 class FileSeen(NamedTuple):
@@ -40,31 +40,31 @@ class Upload:
         self.sections: dict[str, SectionCounts] = {}
         self.orphans: list[Orphan] = []
         self.headings: tuple[str, ...] | None = None  # of the first table, normal form
-        self._contexts: set[int] = set()
-        self._transactions: set[int] = set()
-        self._sessions: dict[int, int] = {}  # -> user
-        self._dataset: str | None = None
+        self.contexts: set[int] = set()
+        self.transactions: set[int] = set()
+        self.sessions: dict[int, int] = {}  # -> user, both hashed
+        self.dataset: str | None = None
 
     def declared(self, context_id: str) -> bool:
         """Whether the context was declared before; it is now."""
-        return _seen(self._contexts, context_id)
+        return _seen(self.contexts, context_id)
 
     def transaction_seen(self, transaction_id: str) -> bool:
         """Whether the id was used before; it is now."""
-        return _seen(self._transactions, transaction_id)
+        return _seen(self.transactions, transaction_id)
 
     def is_transaction(self, transaction_id: str) -> bool:
-        return hash(transaction_id) in self._transactions
+        return hashed(transaction_id) in self.transactions
 
     def shares_session(self, session: str, user: str) -> bool:
         """Whether the session is another user's already."""
-        owner = hash(user)
-        return self._sessions.setdefault(hash(session), owner) != owner
+        owner = hashed(user)
+        return self.sessions.setdefault(hashed(session), owner) != owner
 
     def other_dataset(self, name: str) -> bool:
         """Whether it is not the name that came first."""
-        self._dataset = self._dataset or name
-        return self._dataset != name
+        self.dataset = self.dataset or name
+        return self.dataset != name
 
     def count(self, one: ParsedTransaction) -> None:
         counts = self.sections.get(one.section)
@@ -80,7 +80,7 @@ class Upload:
     def end(self) -> None:
         """What can be said only when all files are read: where missing contexts are."""
         for orphan in self.orphans:
-            elsewhere = hash(orphan.context_id) in self._contexts
+            elsewhere = hashed(orphan.context_id) in self.contexts
             rule = "join.context_in_other_file" if elsewhere else "join.context_never"
             text = "in another file of the upload; expected it before this message" if elsewhere else "nowhere in the upload"
             self.findings.add(rule, orphan.place, f"context {shown(orphan.context_id)} is declared {text}", orphan.times)
@@ -89,5 +89,5 @@ class Upload:
 
 def _seen(known: set[int], text: str) -> bool:
     size = len(known)
-    known.add(hash(text))
+    known.add(hashed(text))
     return len(known) == size

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("xapi", "arrivals", "datasets", "warehouse", "failures", "forgetting", "health", "sample")
+PACKAGES = ("xapi", "arrivals", "datasets", "warehouse", "engine", "emr", "failures", "forgetting", "health", "sample")
 OF_DAGSTER = {"assets", "checks", "definitions", "partitions", "present"}  # by name, in every package (style.md, Layout)
 MODULES = [
     "torus_assets.settings",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 PROJECT = Path(__file__).parents[1]
 MAIN = "from torus_assets.cli import main; main()"
-OURS = ("TORUS_", "CLICKHOUSE_", "AWS_", "DAGSTER_", "XDG_", "COLUMNS")
+OURS = ("TORUS_", "CLICKHOUSE_", "AWS_", "DAGSTER_", "EMR_", "XDG_", "COLUMNS")
 
 
 def clean_environment(**added: str) -> dict[str, str]:

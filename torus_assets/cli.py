@@ -15,6 +15,7 @@ from torus_assets import console, settings
 from torus_assets.commands.backfill import backfill
 from torus_assets.commands.dataset import dataset_app
 from torus_assets.commands.datashop import datashop_app
+from torus_assets.commands.emr import emr_app
 from torus_assets.commands.forget import forget_app
 from torus_assets.commands.ingest import ingest
 from torus_assets.commands.lake import lake_app
@@ -41,6 +42,7 @@ app.add_typer(datashop_app, name="datashop")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(lake_app, name="lake")
 app.add_typer(forget_app, name="forget")
+app.add_typer(emr_app, name="emr")
 
 
 def _expected() -> tuple[type[Exception], ...]:

@@ -10,7 +10,7 @@ import typer
 
 from torus_assets import console
 from torus_assets.commands.ingest import DropVanished, Listed, Rebuild, Sections
-from torus_assets.commands.options import From, Json, To, days_between, failed, not_right
+from torus_assets.commands.options import Engine, From, Json, To, days_between, failed, not_right
 from torus_assets.console import DONE, NOT_RIGHT, USAGE
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def backfill(
     rebuild: Rebuild = False,
     drop_vanished: DropVanished = False,
     listing: Listed = "auto",
+    engine: Engine = None,
     no_load: Annotated[bool, typer.Option("--no-load", help="Only into the lake; leave ClickHouse as it is.")] = False,
     days_per_run: Annotated[
         int, typer.Option(min=1, metavar="N", help="Cut a longer range into runs of so many days: a killed run repeats at most these.")
@@ -52,7 +53,9 @@ def backfill(
     if not yes and not typer.confirm("Run it?", err=True):
         console.say("nothing was done")
         return
-    config = {"sections": section, "rebuild": rebuild, "drop_vanished": drop_vanished}
+    config: dict[str, Any] = {"sections": section, "rebuild": rebuild, "drop_vanished": drop_vanished}
+    if engine is not None:
+        config["engine"] = engine
     done = _carried_out(ranges, "ingest" if no_load else "refresh", config, listing)
     _report(ranges, done, shown, as_json=as_json)
 

@@ -9,7 +9,7 @@ import typer
 
 from torus_assets import console, settings
 from torus_assets.commands.dataset_jobs import expire, list_jobs, status, withdraw
-from torus_assets.commands.options import Json, failed, not_right
+from torus_assets.commands.options import Engine, Json, failed, not_right
 from torus_assets.console import NOT_RIGHT, USAGE
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def run(
         str,
         typer.Argument(metavar="REQUEST.json|JOB", help="A request document (docs/datasets.md), or the id of a job that was submitted."),
     ],
+    engine: Engine = None,
     as_json: Json = False,
 ) -> None:
     """Make the data set a request asks for; the same request over the same data is only verified."""
@@ -49,7 +50,7 @@ def run(
     from torus_assets.bars import Bars
 
     with Bars().shown() as bars:
-        outcome = runs.run_dataset(asked, progress=bars)
+        outcome = runs.run_dataset(asked, engine, progress=bars)
     asset = "datasets/datashop" if asked.action == "datashop" else "datasets/csv"
     [found] = outcome.of(asset).values() or [{}]
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from torus_assets import console
-from torus_assets.commands.options import From, Json, To, days_between, failed
+from torus_assets.commands.options import Engine, From, Json, To, days_between, failed
 from torus_assets.console import NOT_RIGHT
 
 Listing = Literal["auto", "always", "never"]
@@ -36,6 +36,7 @@ def ingest(
         ),
     ] = None,
     listing: Listed = "auto",
+    engine: Engine = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read; change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -55,6 +56,8 @@ def ingest(
     config: dict[str, Any] = {"sections": section, "rebuild": rebuild, "drop_vanished": drop_vanished}
     if max_quarantined is not None:
         config["max_quarantined_share"] = max_quarantined
+    if engine is not None:
+        config["engine"] = engine
     with Bars().shown() as bars:
         outcome = runs.run_days(
             "ingest",

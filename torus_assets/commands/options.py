@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -53,3 +53,9 @@ From = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar=
 To = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="Last upload day (UTC), included.")]
 Reason = Annotated[str | None, typer.Option(metavar="R", callback=reason_given, help="Only this reason, e.g. wrong_type.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output; messages go to standard error.")]
+Engine = Annotated[
+    Literal["auto", "local", "spark"] | None,
+    typer.Option(
+        help="Who does the work: processes of this machine, Spark (docs/spark.md), or, with auto, the one that fits its size. Default: TORUS_ENGINE, else auto."
+    ),
+]

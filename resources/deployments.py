@@ -14,6 +14,7 @@ from resources.notifier import NotifierResource
 from resources.postgres import PostgresResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
+from resources.spark import SparkResource
 from resources.sqs import QueueResource
 from torus_assets.datasets.datashop.pieces import MEMORY
 from torus_assets.settings import Settings
@@ -45,6 +46,7 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         "queue": QueueResource(url=settings.arrivals_queue_url or ""),
         "notifier": NotifierResource(url=dg.EnvVar("TORUS_NOTIFY_WEBHOOK_URL") if settings.webhook_url else ""),
         "progress": ProgressResource(),
+        "spark": SparkResource(place=settings.spark.place),
     }
 
 

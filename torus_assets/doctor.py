@@ -38,6 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
     found.append(_tried("ClickHouse", "embedded" if house.is_embedded else "real", house.place, lambda: _clickhouse(settings)))
     found.append(_database(settings.database_url))
     found.append(_queue(settings.arrivals_queue_url))
+    found.append(_spark(settings))
     found.append(
         _tried(
             "tombstones", "real" if settings.tombstone_key else "embedded", f"{settings.lake_url}/{PREFIX}", lambda: _tombstones(settings)
@@ -101,6 +102,32 @@ def _queue(url: str | None) -> Finding:
     if url is None:
         return Finding("arrivals queue", "embedded", "TORUS_ARRIVALS_QUEUE_URL", True, "not set: the sensor lists the open days")
     return _tried("arrivals queue", "real", url, lambda: f"answers: about {_opened(url).waiting():,} messages wait")
+
+
+def _spark(settings: Settings) -> Finding:
+    if settings.spark.place == "emr":
+        named = settings.emr.application_name or settings.emr.application_id
+        return _tried("Spark", "real", f"EMR Serverless {named or 'without an application'}", lambda: _application(settings))
+    from resources.java import NEEDED, java_version
+
+    version, wanted = java_version(), settings.spark.engine == "spark" or settings.spark.above_bytes is not None
+    if version is not None and version >= NEEDED:
+        return Finding(
+            "Spark", "embedded", settings.spark.master, True, f"Java {version}; {'used' if wanted else 'used when a run asks for it'}"
+        )
+    there = "no Java" if version is None else f"Java {version}"
+    return Finding(
+        "Spark", "embedded", settings.spark.master, not wanted, f"{there}, and Spark needs {NEEDED} or newer: only the local engine works"
+    )
+
+
+def _application(settings: Settings) -> str:
+    from torus_assets.clients import emr
+    from torus_assets.emr.applications import application_id
+
+    client = emr.connect()
+    found = client.application(application_id(client, settings.emr))
+    return f"{found['state']}, {found.get('releaseLabel', 'release unknown')}"
 
 
 def _opened(url: str) -> Queue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from torus_assets.datasets.assets import CSV, DATASHOP, LOOKUP
+from torus_assets.engine.assets import PARITY
 from torus_assets.forgetting.checks import forgotten_stay_forgotten
 from torus_assets.health.checks import HEALTH_CHECKS, RECONCILE_CHECKS
 from torus_assets.partitions import DATASET_JOBS, EVENT_DAYS
@@ -65,4 +66,9 @@ ERASURE = dg.define_asset_job(
     selection=dg.AssetSelection.checks(forgotten_stay_forgotten),
     description="Whether anybody who was forgotten is back in the lake.",
 )
-JOBS = [INGEST, WAREHOUSE_LOAD, REFRESH, REPLAY, DATASET, DATASHOP_DATASET, RECONCILE, HEALTH, ERASURE]
+ENGINE_PARITY = dg.define_asset_job(
+    "engine_parity",
+    selection=dg.AssetSelection.assets(PARITY) - STANDING,
+    description="Both engines over a sample of one day, row against row.",
+)
+JOBS = [INGEST, WAREHOUSE_LOAD, REFRESH, REPLAY, DATASET, DATASHOP_DATASET, RECONCILE, HEALTH, ERASURE, ENGINE_PARITY]

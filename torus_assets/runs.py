@@ -81,12 +81,13 @@ def written_anew(before: Snapshot | None, removed: Mapping[date, int], why: str)
         instance_state.carry(opened, RAW_EVENTS, CONTENT, renamed(before, after, removed), why)
 
 
-def run_dataset(request: Request, **resources: Any) -> RunOutcome:
-    """Runs the data set job for a request, whose partition is added when it is new."""
+def run_dataset(request: Request, engine: str | None = None, **resources: Any) -> RunOutcome:
+    """Runs the data set job for a request, whose partition is added when it is new. `engine` as the asset's config has it."""
     with instance() as opened:
         opened.add_dynamic_partitions(str(partitions.DATASET_JOBS.name), [request.job_id])
-    job = "datashop" if request.action == "datashop" else "dataset"
-    return _run(job, {}, request.job_id, None, resources)
+    job, op = ("datashop", "dataset_datashop") if request.action == "datashop" else ("dataset", "dataset_csv")
+    config = None if engine is None else {"ops": {op: {"config": {"engine": engine}}}}
+    return _run(job, {}, request.job_id, config, resources)
 
 
 def _run(

@@ -143,8 +143,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         max_line_bytes=_integer(env, "TORUS_MAX_LINE_BYTES", 16 << 20, at_least=1024),
         max_quarantined_share=_share(env, "TORUS_MAX_QUARANTINED_SHARE", 0.05),
         workers=_integer(env, "TORUS_WORKERS", os.cpu_count() or 1, at_least=1),
-        pseudonym_key=env.get("TORUS_PSEUDONYM_KEY"),
-        tombstone_key=env.get("TORUS_TOMBSTONE_KEY"),
+        pseudonym_key=_secret(env, "TORUS_PSEUDONYM_KEY"),
+        tombstone_key=_secret(env, "TORUS_TOMBSTONE_KEY"),
         database_url=env.get("TORUS_DATABASE_URL"),
         arrivals_queue_url=env.get("TORUS_ARRIVALS_QUEUE_URL"),
         open_days=_integer(env, "TORUS_OPEN_DAYS", 3, at_least=1),
@@ -186,6 +186,15 @@ def _emr(env: Mapping[str, str]) -> EmrSettings:
         image_uri=env.get("EMR_IMAGE_URI"),
         secrets=_pairs(env, "EMR_SECRETS", "TORUS_PSEUDONYM_KEY=arn:aws:secretsmanager:…"),
     )
+
+
+def _secret(env: Mapping[str, str], variable: str) -> str | None:
+    """A key, but never the reference that EMR should have put the key in the place of."""
+    if env.get(variable, "").startswith("EMR.secret@"):
+        raise SettingsError(
+            f"{variable}: EMR did not resolve its reference; check the ARN in EMR_SECRETS and the job role's right to read it"
+        )
+    return env.get(variable)
 
 
 def _dialect(env: Mapping[str, str]) -> str | None:

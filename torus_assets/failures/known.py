@@ -57,6 +57,22 @@ KNOWN: Mapping[str, Known] = {
     "torus_assets.xapi.workers.WorkerFailed": _transient(
         _AGAIN + "look at memory and disk of this machine; fewer workers (TORUS_WORKERS) need less. Nothing was changed."
     ),
+    # Spark
+    "torus_assets.emr.worker_sizes.NoSuchWorker": _permanent("Set cores and memory as the message says (docs/spark.md)."),
+    "torus_assets.engine.registry_settings.RegisteredSettingsError": _permanent("Mend the pipeline's row as the message says."),
+    "torus_assets.engine.session.SparkDidNotStart": _permanent(
+        "Install Java 17 or newer, or set JAVA_HOME (docs/spark.md). If Java is there, give it memory (TORUS_SPARK_MEMORY)."
+    ),
+    "torus_assets.engine.work.UnknownWork": _permanent("Upload the code of this release: `torus emr deploy`."),
+    "torus_assets.engine.parity.NothingToCompare": _permanent("Name a day that was ingested and has bundles."),
+    "torus_assets.engine.parity.SampleChanged": _permanent("Compare again in a new run, or name another day."),
+    "torus_assets.emr.spark_parameters.NotForEmr": _permanent("Set the variable as the message says (docs/emr.md)."),
+    "torus_assets.clients.emr_errors.TokenUsed": _permanent("Start a new run."),
+    "torus_assets.clients.emr_errors.EmrError": _transient(_AGAIN + "look at the permission or quota that the message names (docs/emr.md)."),
+    "pyspark.errors.exceptions.base.PySparkException": _transient(
+        _AGAIN + "read its text in the file named. If memory ran out: TORUS_SPARK_MEMORY, or fewer TORUS_WORKERS."
+    ),
+    "py4j.protocol.Py4JError": _transient(_AGAIN + "the JVM ended, mostly for want of memory (TORUS_SPARK_MEMORY, TORUS_WORKERS)."),
     # the warehouse
     "torus_assets.warehouse.load.HeldDay": _permanent(
         "Look at `torus quarantine list`, then mend the cause and ingest again, or lift the hold with `torus ingest --max-quarantined` "

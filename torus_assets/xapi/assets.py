@@ -1,8 +1,8 @@
 """The xAPI part of the graph: the index of a day's bundles, and what became of every line of the day."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import cast
+from typing import Any, Literal, cast
 
 import dagster as dg
 from pydantic import Field
@@ -10,13 +10,16 @@ from pydantic import Field
 from resources.lake import LakeResource
 from resources.progress import ProgressResource
 from resources.s3 import ObjectStoreResource
+from resources.spark import SparkResource
 from torus_assets import settings
 from torus_assets.arrivals.index import with_arrivals
+from torus_assets.engine import reports
+from torus_assets.engine.choice import Choice, choose
 from torus_assets.partitions import EVENT_DAYS, SAME_DAY, days_of
 from torus_assets.presenting import columns, figures, lineage
-from torus_assets.ranges import attempt, materialized, refusal
+from torus_assets.ranges import Attempted, attempt, materialized, refusal
 from torus_assets.steps import RETRIES, step
-from torus_assets.xapi import bundle_index, checks, day, tables
+from torus_assets.xapi import bundle_index, checks, day, size, tables
 from torus_assets.xapi.ingest import IngestOptions, IngestResult
 from torus_assets.xapi.lake import Lake
 from torus_assets.xapi.ledger import RowsWouldVanish
@@ -77,6 +80,10 @@ class IngestConfig(dg.Config):
         default=[],
         description="Reads no bundle: refused lines of these reasons are parsed again from their kept bytes, and what passes moves where it belongs.",
     )
+    engine: Literal["auto", "local", "spark"] = Field(
+        default_factory=lambda: settings.from_environment().spark.engine,
+        description="Who decodes and settles: processes of this machine, Spark (docs/spark.md), or, with `auto`, the one that fits the bytes to be read.",
+    )
     max_quarantined_share: float = Field(
         default_factory=lambda: settings.from_environment().max_quarantined_share,
         ge=0,
@@ -110,14 +117,19 @@ def _spec(table: tables.Table) -> dg.AssetSpec:
     pool="lake",
 )
 def xapi_day(
-    context: dg.AssetExecutionContext, config: IngestConfig, bundles: ObjectStoreResource, lake: LakeResource, progress: ProgressResource
+    context: dg.AssetExecutionContext,
+    config: IngestConfig,
+    bundles: ObjectStoreResource,
+    lake: LakeResource,
+    spark: SparkResource,
+    progress: ProgressResource,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Every line of the day's bundles as a row, a duplicate or a refusal; one commit per day.
 
-    Increments read only bundles that the ledger does not have. Re-running a day is always safe: it ends in the same rows. Of a range,
-    a day that is refused does not keep the others from being done.
+    Increments read only bundles that the ledger does not have. Re-running a day is always safe: it ends in the same rows, with either
+    engine. Of a range, a day that is refused does not keep the others from being done.
     """
-    opened = lake.open()
+    opened, days = lake.open(), days_of(context)
 
     def work(one: date) -> IngestResult:
         result = _ingested(opened, bundles, one, config, progress)
@@ -125,12 +137,17 @@ def xapi_day(
         return result
 
     with step(context):
-        attempted = attempt(days_of(context), work, (RowsWouldVanish,))
+        chosen = _engine(opened, days, config)
+        context.log.info("engine: %s", chosen.reason)
+        if chosen.engine == "spark":
+            attempted, about = _by_spark(context, spark, days, lake, bundles, config, progress)
+        else:
+            attempted, about = attempt(days, work, (RowsWouldVanish,)), {}
         snapshot, results = opened.ensure(), attempted.done
         for table in SHOWN:
             key = dg.AssetKey(["xapi", table.name])
             for one, result in results.items():
-                shown = figures.day_figures(table, result, snapshot)
+                shown = figures.day_figures(table, result, snapshot) | (about if table is tables.LEDGER else {})
                 if attempted.refused:
                     materialized(context, key, one, shown)
                 else:
@@ -139,6 +156,27 @@ def xapi_day(
             raise refusal(attempted)
     yield from (dg.MaterializeResult(asset_key=key) for key in DAY_ASSETS)
     yield from checks.day_results(list(results.values()), snapshot, config.max_quarantined_share)
+
+
+def _engine(lake: Lake, days: Sequence[date], config: IngestConfig) -> Choice:
+    """Who does the work. A replay reads no bundle: it is done here."""
+    above = settings.from_environment().spark.above_bytes
+    if config.replay:
+        return Choice("local", "local: refused lines are parsed again from the lake")
+    if config.engine == "local" or (config.engine == "auto" and above is None):
+        return choose(config.engine, None, above)
+    return choose(config.engine, size.bytes_to_read(lake, days, _options(config)), above)
+
+
+def _by_spark(
+    context: dg.AssetExecutionContext, spark: SparkResource, days: Sequence[date], lake: LakeResource, bundles: ObjectStoreResource,
+    config: IngestConfig, progress: ProgressResource,
+) -> tuple[Attempted[IngestResult], dict[str, Any]]:  # fmt: skip
+    """The days as a job of Spark did them, and what the run page shows of the job."""
+    work = reports.ingest_work(lake.url, bundles.url, days, _options(config))
+    reported = spark.run(context, reports.INGEST, work, progress.say)
+    done = reports.ingested(reported.messages)  # each was logged as it came
+    return Attempted(done.done, done.refused), reported.metadata
 
 
 def _ingested(lake: Lake, bundles: ObjectStoreResource, one: date, config: IngestConfig, progress: ProgressResource) -> IngestResult:

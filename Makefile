@@ -41,7 +41,7 @@ check: setup  ## ruff, types, and that the definitions load
 	@DAGSTER_HOME= $(BIN)/dagster definitions validate -w workspace.yaml
 
 bench: setup  ## the speed figures, against the plain way of doing it
-	@for b in ingest csv_export one_section datashop_xml warehouse_load latency memory dataset_memory arrivals; do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
+	@for b in ingest spark engine_parity csv_export one_section datashop_xml warehouse_load latency memory dataset_memory arrivals; do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
 
 clean:  ## remove the virtual environment and what the demo made
 	rm -rf $(VENV) .torus

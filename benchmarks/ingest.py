@@ -1,7 +1,7 @@
 """Ingest: lines per second from bundles to a committed Delta table, against the way a day was read before.
 
 Each way runs in a process of its own, start and imports included, in alternating rounds; medians are told.
-Byte code is there, as in an installed service, and ours runs without pandas, which is no dependency of it. CPU seconds are of the whole
+Byte code is there, as in an installed service, and ours runs without pandas, which the local engine keeps from being loaded. CPU seconds are of the whole
 process tree. *Before* (spec/datasets.md 5): objects one after the other, `json.loads` per line, a dict of 22 columns per row with the
 old job's cells, `pandas.DataFrame.to_csv` per 50,000 rows, one process. *Now*: `torus_assets.xapi.day` as the assets call it, which lists
 and indexes the bundles, types every column, finds duplicates, sorts, writes the ledger and commits: work that the old way did not do.

@@ -25,13 +25,30 @@ EVENTS_PER_TICK = 40  # each asks EMR once, some 100 ms
 REPORTS_READ = 500  # newest observations that are compared with, so that nothing is reported twice
 FORGOTTEN_AFTER = timedelta(days=7)  # a failed run stays failed: its notice is closed by time
 
+SHOWN = (
+    ("job_run", "text", "Id of the job run on EMR."),
+    ("state", "text", "State that EMR says, as it spells it."),
+    ("about", "text", "What is reported: a new state, a vanished run, one that stays too long in a state."),
+    ("since", "time", "Since when it is in that state, UTC."),
+    ("job_id", "text", "Job of the data set, from the arguments."),
+    ("action", "text", "What was asked for, from the arguments."),
+    ("sections", "integer", "How many sections were asked for."),
+    ("started_by", "text", "`this Dagster` or `others`, such as Torus itself."),
+    ("vcpu_hours", "number", "vCPU-hours billed, else used so far."),
+    ("memory_gb_hours", "number", "GB-hours of memory billed, else used so far."),
+    ("cost_usd", "number", "Estimate by list prices, US dollars."),
+    ("seconds", "number", "From start to end."),
+    ("logs", "text", "Where the logs are in S3."),
+    ("manifest", "text", "Of a run that succeeded: whether its manifest is there."),
+)  # of an observation; what is not known is left out
 TORUS_JOBS = dg.AssetSpec(
     key=["datasets", "torus_jobs"],
     group_name="datasets",
     description=(
-        "Job runs of the EMR Serverless application, whoever started them: one observation per run and state, with what it used and about "
-        "what it cost, where its logs are, and whether a run that succeeded left a manifest. Ids of learners in the arguments are not read."
+        "Job runs of the EMR Serverless application, whoever started them: one observation per run and state. "
+        "Ids of learners in the arguments of a job are never read."
     ),
+    metadata={"dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind, description=said) for name, kind, said in SHOWN])},
     kinds={"emr"},
     owners=["team:data-platform"],
     tags={"pii": "none"},

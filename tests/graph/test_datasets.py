@@ -85,7 +85,7 @@ def test_materializing_the_other_asset_says_which_one_it_is(home):
         "datasets": ObjectStoreResource(url=chosen.datasets_url),
         "progress": ProgressResource(),
         "postgres": PostgresResource(),
-        "duckdb": runs.definitions.resources_for(chosen)["duckdb"],
+        **{name: runs.definitions.resources_for(chosen)[name] for name in ("duckdb", "spark")},
     }
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("dataset_jobs", ["job"])

@@ -45,12 +45,17 @@ OPTIONS = IngestOptions(max_quarantined_share=1.0, workers=1, rebuild=True)
 pytestmark = pytest.mark.skipif((java_version() or 0) < JAVA_NEEDED, reason=f"Spark needs Java {JAVA_NEEDED} or newer")
 
 
+BEFORE: set[int] = set()  # processes that other tests of this process keep, such as the JVM of the fixture `spark`
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Two indexed days of two bundles each; the next day's first bundle repeats lines of the day."""
     for name, value in {"TORUS_HOME": str(tmp_path), "TORUS_WORKERS": "2", "TORUS_SPARK_MEMORY": "1g"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TORUS_LAKE_URL", f"file://{tmp_path / 'lake'}")
+    BEFORE.clear()
+    BEFORE.update(one.pid for one in psutil.Process().children(recursive=True))
     made = Place(tmp_path)
     for one, first in ((DAY, 0), (NEXT, 20)):
         for number, name in enumerate("AB"):
@@ -99,7 +104,7 @@ def differing(place: Place, day: date) -> list[parity.Compared]:
 def of_job(*names: str, parent: int | None = None) -> list[psutil.Process]:
     """Processes below one (by default this), by a word of their command."""
     found = psutil.Process(parent).children(recursive=True)
-    return [one for one in found if one.is_running() and any(name in " ".join(_words(one)) for name in names)]
+    return [one for one in found if one.pid not in BEFORE and one.is_running() and any(name in " ".join(_words(one)) for name in names)]
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -207,13 +212,15 @@ def test_a_session_of_this_process_is_used_and_left_running(place):
 
     by_local(place, DAY)
     handler = signal.getsignal(signal.SIGINT)
-    with session("theirs", SparkSettings(master="local[2,4]", memory="1g", conf={"spark.sql.session.timeZone": "Asia/Tokyo"})):
+    with session("theirs", SparkSettings(master="local[2,4]", memory="1g")):
         theirs = LazyPySparkResource(spark_config={}).spark_session
+        theirs.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
         signal.signal(signal.SIGINT, handler)
         result, told = run(place, "session", reports.INGEST, reports.ingest_work(place.lake.root, place.url, [DAY], OPTIONS))
         assert result.success, failure(result).description
         assert theirs.range(3).count() == 3
         assert theirs.conf.get("spark.sql.session.timeZone") == "Asia/Tokyo"
+        theirs.conf.set("spark.sql.session.timeZone", "UTC")  # it may be the session of other tests
     assert list(reports.ingested(told[0].messages).done) == [DAY]
     assert differing(place, DAY) == []
     assert signal.getsignal(signal.SIGINT) is handler

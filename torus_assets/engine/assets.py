@@ -27,6 +27,17 @@ AGREE = "engines_agree"
 SAMPLE_BYTES = 64 << 20
 
 
+COLUMNS = dg.TableSchema(
+    [
+        dg.TableColumn("kind", "text", description="Kind of line: of an event, `quarantined`, `duplicate`, or `bundle` for the ledger."),
+        dg.TableColumn("local", "integer", description="Rows of the local engine."),
+        dg.TableColumn("spark", "integer", description="Rows of Spark."),
+        dg.TableColumn("only local", "integer", description="Rows that Spark does not have, or not as often."),
+        dg.TableColumn("only spark", "integer", description="Rows that the local engine does not have, or not as often."),
+    ]
+)  # of the table that a run shows
+
+
 class ParityConfig(dg.Config):
     """What is compared."""
 
@@ -44,6 +55,7 @@ class ParityConfig(dg.Config):
     tags={"pii": "none"},
     description="Bundles of one day, decoded and settled by both engines into scratch lakes and compared row for row: events, refusals, "
     "duplicates and ledger. Holds counts only; the scratch lakes are removed.",
+    metadata={"dagster/column_schema": COLUMNS},
     deps=[dg.AssetDep(LEDGER_KEY, partition_mapping=EVERY_DAY)],
     check_specs=[
         dg.AssetCheckSpec(
@@ -133,4 +145,4 @@ def _agree(found: Sample, compared: list[Compared]) -> dg.AssetCheckResult:
 
 
 def _table(compared: list[Compared]) -> dg.MetadataValue:
-    return present.markdown(["kind", "local", "spark", "only local", "only spark"], [one[:5] for one in compared])
+    return present.markdown([column.name for column in COLUMNS.columns], [one[:5] for one in compared])

@@ -18,6 +18,7 @@ import polars as pl
 
 from torus_assets.datasets.orders import order_of
 from torus_assets.datasets.request import Request
+from torus_assets.xapi.lake_files import LakeFile
 
 BATCH_ROWS = 100_000  # rows in memory at once: 0.4 GB at the peak, libraries included; fewer cost CPU (25 k: a third more)
 DUPLICATE, SUPERSEDED = "duplicates_across_days", "superseded_evaluation"
@@ -26,19 +27,11 @@ COUNTED = {
 }  # fmt: skip
 
 
-class DayFile(Protocol):
+class DayFile(LakeFile, Protocol):
     """What is read of `lake.DayFile`."""
 
     @property
-    def path(self) -> str: ...
-    @property
     def day(self) -> date: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
 
 
 class Part(NamedTuple):

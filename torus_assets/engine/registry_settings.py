@@ -1,7 +1,8 @@
 """Spark settings that the control plane holds for a pipeline.
 
-Source: spec/registry.md 1.1 (`spark_config`, `cpu_cores`, `memory_gb`) and 6. The registry itself comes with a later issue: its reading of
-one `pipeline_config` row is the `source` here. `emr/worker_sizes.py` says whether EMR Serverless has workers of the size that comes out.
+Source: spec/registry.md 1.1 (`spark_config`, `cpu_cores`, `memory_gb`) and 6. The registry is not read here: its
+reader hands a `pipeline_config` row in as the `source`. `emr/worker_sizes.py` says whether EMR Serverless has workers of the size that comes
+out.
 """
 
 from __future__ import annotations

@@ -146,7 +146,10 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_end_it(torus, emr):  # no
         while "get_job_run" not in emr.calls and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()  # or leaving the block would wait for it
     [run] = emr.runs
     assert process.returncode == 1
     assert f"goes on. Look: torus emr status {run.id}. End it: torus emr cancel {run.id}" in err

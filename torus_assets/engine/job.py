@@ -62,7 +62,8 @@ def _asked(pipes: PipesContext) -> int:
         pipes.report_custom_message(dict(message))
         sys.stdout.flush()  # where messages are lines of the driver's log, a killed job has sent what it told
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for asked in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored below a Dagster that a script started in the background
+        signal.signal(asked, signal.default_int_handler)
     if "parent" in pipes.extras:
         _end_with(pipes.extras["parent"])
     try:

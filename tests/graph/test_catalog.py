@@ -16,7 +16,7 @@ from torus_assets import definitions, runs
 from torus_assets.presenting.figures import FIGURES, HOURS
 
 BUSY, EMPTY = date(2026, 2, 3), date(2026, 2, 4)
-WHOLE = {"datasets/torus_jobs", "xapi/engine_parity"}  # of no day and no request of ours, and counts instead of rows
+WHOLE = {"datasets/torus_jobs", "engine/parity"}  # of no day and no request of ours, and counts instead of rows
 FROM_OUTSIDE = {"xapi/bundle_index", "datasets/lookup", *WHOLE}  # the store and Torus' database are no assets
 SERVER_FILLS = {"row_digest", "inserted_at", "event_version", "upload_date", "kind"}  # of raw_events: no column of a lake table
 DEFINED = [asset for asset in definitions.ASSETS if isinstance(asset, dg.AssetsDefinition)]

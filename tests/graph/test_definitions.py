@@ -20,10 +20,10 @@ KEYS = {
     *(f"xapi/{name}" for name in ("tutor_messages", "experiment_assignments", "other_statements", "quarantine", "bundles")),
     "warehouse/raw_events",
     *(f"datasets/{name}" for name in ("lookup", "csv", "datashop", "torus_jobs")),
-    "xapi/engine_parity",
+    "engine/parity",
 }  # DESIGN 3, as far as it is built
 
-WHOLE = {"datasets/torus_jobs", "xapi/engine_parity"}  # of no day and no request of ours
+WHOLE = {"datasets/torus_jobs", "engine/parity"}  # of no day and no request of ours
 
 LOAD = """
 import json

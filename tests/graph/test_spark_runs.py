@@ -299,7 +299,7 @@ def test_the_parity_asset_compares_a_day_of_the_lake_and_leaves_nothing(place):
     [check] = result.get_asset_check_evaluations()
     assert check.passed
     assert check.metadata["day"].value == DAY.isoformat()
-    [made] = result.asset_materializations_for_node("xapi__engine_parity")
+    [made] = result.asset_materializations_for_node("engine__parity")
     shown: dict[str, Any] = {name: value.value for name, value in made.metadata.items()}
     assert (shown["bundles"], shown["rows_that_differ"]) == (2, 0)
     assert shown["rows_compared"] > 50

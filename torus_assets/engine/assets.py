@@ -22,7 +22,7 @@ from torus_assets.xapi.ingest import IngestOptions
 from torus_assets.xapi.lake import Lake
 from torus_assets.xapi.tombstones import tombstone_secret
 
-PARITY = dg.AssetKey(["xapi", "engine_parity"])
+PARITY = dg.AssetKey(["engine", "parity"])
 AGREE = "engines_agree"
 SAMPLE_BYTES = 64 << 20
 
@@ -49,7 +49,7 @@ class ParityConfig(dg.Config):
 
 @dg.asset(
     key=PARITY,
-    group_name="xapi",
+    group_name="engine",
     kinds={"spark", "duckdb"},
     owners=["team:data-platform"],
     tags={"pii": "none"},

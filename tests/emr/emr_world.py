@@ -1,7 +1,7 @@
 """EMR Serverless for tests: moto's server, made to behave as the service does where moto does not, with states that the test drives.
 
-In a test module: `from tests.emr.emr_world import EmrWorld, emr  # noqa: F401`, then a test takes `emr: EmrWorld` (and ruff's F811 is
-silenced there). Import it at the top of the module: it adds an address to moto, which counts only before the server's first EMR call.
+Tests beside this file take the fixture `emr`; elsewhere import it at the top of the module: it adds an address to moto, which counts only
+before the server's first EMR call.
 
 moto 5.2 alone is SUCCESS at once, runs nothing, ignores `clientToken`, truncates creation to midnight, does not know an application
 without runs, lists the oldest first and has no dashboard address. Its paging (`maxResults`, `nextToken`) and its filters (`states`,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.emr.emr_world import ROLE, EmrWorld, emr  # noqa: F401
+from tests.emr.emr_world import ROLE, EmrWorld
 from torus_assets.clients.emr import EmrServerless
 from torus_assets.clients.emr_errors import EmrError, NotThere
 from torus_assets.clients.object_store import open_store
@@ -28,7 +28,7 @@ JOB = Path(__file__).parents[2] / "torus_assets" / "engine" / "job.py"
 
 
 @pytest.fixture
-def chosen(emr: EmrWorld, tmp_path: Path) -> Settings:  # noqa: F811
+def chosen(emr: EmrWorld, tmp_path: Path) -> Settings:
     settings = from_environment({"TORUS_HOME": str(tmp_path), "TORUS_SCRATCH_URL": "s3://private/scratch"})
     return replace(
         settings, emr=emr.settings(application_id=None, application_name=emr.application_name, secrets={"TORUS_PSEUDONYM_KEY": SECRET})
@@ -36,7 +36,7 @@ def chosen(emr: EmrWorld, tmp_path: Path) -> Settings:  # noqa: F811
 
 
 @pytest.fixture
-def client(emr: EmrWorld) -> EmrServerless:  # noqa: F811
+def client(emr: EmrWorld) -> EmrServerless:
     return EmrServerless(emr.client())
 
 
@@ -61,7 +61,7 @@ def put_in_place(chosen: Settings, folder: Path, client: EmrServerless | None, *
     return said
 
 
-def test_a_plan_changes_nothing_and_names_no_secret(emr, chosen, client, tmp_path):  # noqa: F811
+def test_a_plan_changes_nothing_and_names_no_secret(emr, chosen, client, tmp_path):
     before = dict(vars(emr.application))
     document = deploy.plan(chosen, deploy.packaged(small(tmp_path / "p"), chosen), client, most_vcpus=40).document()
     assert keys(emr) == []
@@ -72,7 +72,7 @@ def test_a_plan_changes_nothing_and_names_no_secret(emr, chosen, client, tmp_pat
     assert f"EMR.secret@{SECRET}" in json.dumps(document)
 
 
-def test_the_version_is_up_before_the_names_that_torus_uses(emr, chosen, client, tmp_path):  # noqa: F811
+def test_the_version_is_up_before_the_names_that_torus_uses(emr, chosen, client, tmp_path):
     said = put_in_place(chosen, small(tmp_path / "p"), client)
     uploaded = [line.removeprefix("uploading ") for line in said if line.startswith("uploading")]
     version = uploaded[0].split("/")[1]
@@ -88,7 +88,7 @@ def test_the_version_is_up_before_the_names_that_torus_uses(emr, chosen, client,
     assert store.get("job.py").body == store.get(f"versions/{version}/job.py").body == JOB.read_bytes()
 
 
-def test_a_busy_application_keeps_the_old_code_under_the_names_that_torus_uses(emr, chosen, client, tmp_path):  # noqa: F811
+def test_a_busy_application_keeps_the_old_code_under_the_names_that_torus_uses(emr, chosen, client, tmp_path):
     put_in_place(chosen, small(tmp_path / "old"), client)
     before = code(chosen.emr)
     emr.application.state = "STARTED"
@@ -114,7 +114,7 @@ def test_what_is_in_place_is_not_uploaded_again(chosen, tmp_path):
     assert put_in_place(chosen, folder, None) == ["uploading dataset.zip", "uploading job.py"]
 
 
-def test_a_name_that_is_free_gets_an_application_with_limits_and_logs(emr, chosen, client, tmp_path):  # noqa: F811
+def test_a_name_that_is_free_gets_an_application_with_limits_and_logs(emr, chosen, client, tmp_path):
     chosen = replace(chosen, emr=replace(chosen.emr, application_name="torus-new"))
     found = deploy.plan(chosen, deploy.packaged(small(tmp_path / "p"), chosen), client)
     assert found.creation is not None
@@ -156,7 +156,7 @@ def test_only_what_is_ours_is_changed(chosen):
     assert not [name for name in merged["properties"] if name.endswith("TORUS_LAKE_URL")]
 
 
-def test_two_applications_of_one_name_are_told_apart_by_people(emr, chosen, client):  # noqa: F811
+def test_two_applications_of_one_name_are_told_apart_by_people(emr, chosen, client):
     other = emr.client().create_application(name=emr.application_name, releaseLabel="emr-7.13.0", type="SPARK")["applicationId"]
     with pytest.raises(EmrError, match="2 applications are called") as caught:
         applications.application(client, chosen.emr)
@@ -164,7 +164,7 @@ def test_two_applications_of_one_name_are_told_apart_by_people(emr, chosen, clie
     assert emr.application_id in str(caught.value)
 
 
-def test_the_name_is_found_behind_the_first_fifty(emr, chosen, client):  # noqa: F811
+def test_the_name_is_found_behind_the_first_fifty(emr, chosen, client):
     for number in range(51):
         emr.client().create_application(name=f"many-{number}", releaseLabel="emr-7.13.0", type="SPARK")
     last = replace(chosen.emr, application_name="many-50")
@@ -195,7 +195,7 @@ def test_a_package_that_does_not_fit_is_refused(chosen, tmp_path):
         deploy.packaged(folder, chosen)
 
 
-def test_a_custom_image_brings_the_packages_itself(emr, chosen, client):  # noqa: F811
+def test_a_custom_image_brings_the_packages_itself(emr, chosen, client):
     image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/torus:1"
     chosen = replace(chosen, emr=replace(chosen.emr, image_uri=image))
     found = deploy.plan(chosen, deploy.job_only(chosen, "arm64"), client)
@@ -207,7 +207,7 @@ def test_a_custom_image_brings_the_packages_itself(emr, chosen, client):  # noqa
     assert code(chosen.emr).archive_url is None
 
 
-def test_torus_is_told_what_starts_our_job(emr, chosen, tmp_path):  # noqa: F811
+def test_torus_is_told_what_starts_our_job(emr, chosen, tmp_path):
     found = deploy.plan(chosen, deploy.packaged(small(tmp_path / "p"), chosen), None).torus
     assert found["EMR_DATASET_APPLICATION_NAME"] == emr.application_name
     assert found["EMR_DATASET_ENTRY_POINT"] == f"{emr.bucket}/code/job.py"

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from tests.command import MAIN, PROJECT, Torus, clean_environment
-from tests.emr.emr_world import ROLE, EmrWorld, emr, many  # noqa: F401
+from tests.emr.emr_world import ROLE, EmrWorld, many
 from tests.emr.test_deploy import small
 from torus_assets.clients.emr import EmrServerless
 from torus_assets.clients.emr_errors import EmrError
@@ -34,7 +34,7 @@ TORUS_CALL = [
 
 
 @pytest.fixture
-def torus(emr: EmrWorld, tmp_path: Path) -> Torus:  # noqa: F811
+def torus(emr: EmrWorld, tmp_path: Path) -> Torus:
     """The command, with stores in moto and code deployed."""
     store = open_store(f"{emr.bucket}/code")
     store.put("job.py", b"")
@@ -64,7 +64,7 @@ def request(folder: Path, **more: Any) -> Path:
     return file
 
 
-def test_a_dry_run_shows_the_whole_request_and_starts_nothing(torus, emr):  # noqa: F811
+def test_a_dry_run_shows_the_whole_request_and_starts_nothing(torus, emr):
     said = torus("emr", "submit", "--dry-run", "--json", "--", *TORUS_CALL, EMR_SECRETS="TORUS_PSEUDONYM_KEY=arn:aws:x").expect(0)
     document = said.document["start_job_run"]
     assert document["clientToken"] == document["name"] == JOB_ID
@@ -80,7 +80,7 @@ def test_a_dry_run_shows_the_whole_request_and_starts_nothing(torus, emr):  # no
     assert emr.runs == []
 
 
-def test_a_call_of_torus_is_followed_to_its_end(torus, emr):  # noqa: F811
+def test_a_call_of_torus_is_followed_to_its_end(torus, emr):
     ends_as(emr, "SCHEDULED", "RUNNING", "SUCCESS")
     said = torus("emr", "submit", "--json", "--", *TORUS_CALL).expect(0)
     [run] = emr.runs
@@ -96,7 +96,7 @@ def test_a_call_of_torus_is_followed_to_its_end(torus, emr):  # noqa: F811
     assert "471" not in said.out + said.err
 
 
-def test_a_request_becomes_the_argument_list_that_asks_for_the_same(torus, emr, tmp_path):  # noqa: F811
+def test_a_request_becomes_the_argument_list_that_asks_for_the_same(torus, emr, tmp_path):
     ends_as(emr, "SUCCESS")
     torus("emr", "submit", str(request(tmp_path, dialect="compat"))).expect(0)
     [run] = emr.runs
@@ -116,12 +116,12 @@ def test_a_request_becomes_the_argument_list_that_asks_for_the_same(torus, emr, 
 
 
 @pytest.mark.parametrize(("state", "details", "code"), [("FAILED", "Job failed. ExitCode: 3.", 3), ("FAILED", "", 1), ("CANCELLED", "", 1)])
-def test_the_exit_code_tells_how_the_run_ended(torus, emr, state, details, code):  # noqa: F811
+def test_the_exit_code_tells_how_the_run_ended(torus, emr, state, details, code):
     emr.on_start = lambda run: emr.move(run.id, state, details=details)
     assert state in torus("emr", "submit", "--", *TORUS_CALL).expect(code).out
 
 
-def test_what_is_wrong_is_told_before_anything_starts(torus, emr, tmp_path):  # noqa: F811
+def test_what_is_wrong_is_told_before_anything_starts(torus, emr, tmp_path):
     wrong = torus("emr", "submit", "--", "--action", "movies", "--section_ids", "1").expect(2).err
     assert "call refused" in wrong
     assert "bucket_name: missing" in wrong
@@ -137,7 +137,7 @@ def test_what_is_wrong_is_told_before_anything_starts(torus, emr, tmp_path):  # 
     assert emr.runs == []
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_end_it(torus, emr):  # noqa: F811
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_end_it(torus, emr):
     emr.starts_as = "RUNNING"
     env = clean_environment(TORUS_HOME=str(torus.home), **torus.variables)
     words = [sys.executable, "-c", MAIN, "emr", "submit", "--", *TORUS_CALL]
@@ -157,7 +157,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_end_it(torus, emr):  # no
     assert "cancel_job_run" not in emr.calls
 
 
-def test_status_lists_the_newest_of_many_pages_and_shows_one_in_detail(torus, emr):  # noqa: F811
+def test_status_lists_the_newest_of_many_pages_and_shows_one_in_detail(torus, emr):
     now = datetime.now(UTC)
     many(emr, 60, first=now - timedelta(hours=5))
     run = emr.add("RUNNING", at=now - timedelta(minutes=3), arguments=TORUS_CALL, log_url=f"{emr.bucket}/logs")
@@ -178,7 +178,7 @@ def test_status_lists_the_newest_of_many_pages_and_shows_one_in_detail(torus, em
     assert "is not there" in torus("emr", "status", "00nothere").expect(1).err
 
 
-def test_cancel_says_what_state_the_run_came_to(torus, emr):  # noqa: F811
+def test_cancel_says_what_state_the_run_came_to(torus, emr):
     run = emr.add("RUNNING")
     assert "nobody is there to ask" in torus("emr", "cancel", run).expect(2).err
     assert emr.run(run).state == "RUNNING"
@@ -186,14 +186,14 @@ def test_cancel_says_what_state_the_run_came_to(torus, emr):  # noqa: F811
     assert "is CANCELLED already: there is nothing to cancel" in torus("emr", "cancel", run, "--yes").expect(3).err
 
 
-def test_a_refusal_names_the_permission(torus, emr):  # noqa: F811
+def test_a_refusal_names_the_permission(torus, emr):
     emr.refuses = "User is not authorized"
     said = torus("emr", "submit", "--", *TORUS_CALL).expect(1)
     assert "needs the permission emr-serverless:StartJobRun, and iam:PassRole on the execution role" in said.err
     assert "471" not in said.err
 
 
-def test_a_lost_connection_is_waited_out_and_an_unknown_state_followed_on(emr):  # noqa: F811
+def test_a_lost_connection_is_waited_out_and_an_unknown_state_followed_on(emr):
     run = emr.add("RUNNING")
     emr.walk(run, "RUNNING", "DREAMING", "SUCCESS")
     once = Config(retries={"total_max_attempts": 1})
@@ -216,7 +216,7 @@ def test_a_lost_connection_is_waited_out_and_an_unknown_state_followed_on(emr): 
         follow(EmrServerless(client), emr.application_id, run, on_state=states.append, on_silence=silences.append, sleep=lambda _: None)
 
 
-def test_deploying_by_the_command_puts_code_and_application_in_place(torus, emr):  # noqa: F811
+def test_deploying_by_the_command_puts_code_and_application_in_place(torus, emr):
     small(torus.home / "emr")
     planned = torus("emr", "deploy", "--dry-run", "--json").expect(0).document
     assert planned["application"] == emr.application_id

@@ -21,7 +21,7 @@ from dagster_pipes import PipesContext, PipesDefaultContextLoader, PipesDefaultM
 
 from resources import emr_pipes
 from resources.spark import Reported, SparkResource
-from tests.emr.emr_world import EmrWorld, emr  # noqa: F401
+from tests.emr.emr_world import EmrWorld
 from torus_assets.clients.object_store import open_store
 from torus_assets.engine.registry_settings import spark_conf_of
 from torus_assets.engine.reports import Message, dataset_work, error_message
@@ -33,7 +33,7 @@ DONE = {"done": {"work": "dataset", "rows": 3}}
 
 
 @pytest.fixture
-def place(emr: EmrWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmrWorld:  # noqa: F811
+def place(emr: EmrWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmrWorld:
     """The graph's environment, with everything on S3 and short waits."""
     for name, value in emr.environment().items():
         monkeypatch.setenv(name, value)

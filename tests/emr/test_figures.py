@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emr.emr_world import EmrWorld, emr  # noqa: F401
+from tests.emr.emr_world import EmrWorld
 from torus_assets.clients.emr import connect
 from torus_assets.emr.figures import Prices, console_link, cost_usd, figures, prices_of, region_of
 
@@ -12,7 +12,7 @@ RUN = {"applicationId": "00app", "jobRunId": "00run", "arn": "arn:aws:emr-server
 BILLED = {"vCPUHour": 10.0, "memoryGBHour": 40.0, "storageGBHour": 1.0}
 
 
-def test_a_finished_run_says_its_hours_seconds_cost_and_log_folder(emr: EmrWorld):  # noqa: F811
+def test_a_finished_run_says_its_hours_seconds_cost_and_log_folder(emr: EmrWorld):
     run = emr.add("SUCCESS", log_url="s3://analyticsjobs/logs")
     emr.bill(run, vcpu=10.0, memory=40.0, storage=1.0, seconds=360)
     found = figures(connect().get_job_run(emr.application_id, run))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.emr.emr_world import EmrWorld, emr, many  # noqa: F401
+from tests.emr.emr_world import EmrWorld, many
 from torus_assets.clients.emr import PAGE, connect
 from torus_assets.emr import following
 from torus_assets.emr.asked import asked, exit_code
@@ -145,7 +145,7 @@ def test_a_position_survives_being_written_and_being_made_again_from_the_reports
     assert follow(again, listed, (), NOON, limit=40).events == ()
 
 
-def test_runs_of_a_real_listing_are_all_found_over_its_pages(emr: EmrWorld):  # noqa: F811
+def test_runs_of_a_real_listing_are_all_found_over_its_pages(emr: EmrWorld):
     ids = many(emr, 2 * PAGE + 20, first=NOON - 3 * HOUR)
     working = emr.add("RUNNING", at=NOON, name="at work")
     client = connect()
